@@ -1,0 +1,37 @@
+"""A decompiler for neural networks.
+
+The public API is resolved on first use, so that importing a part of the package (an emitted program imports
+:mod:`exegesis.primitives`) costs no more than that part: ``import exegesis.primitives`` needs numpy alone.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exegesis.behavior import Behavior as Behavior
+    from exegesis.pipeline import Program as Program
+    from exegesis.pipeline import decompile as decompile
+    from exegesis.runtime import load as load
+
+__version__ = "0.1.0"
+
+__all__ = ["Behavior", "Program", "__version__", "decompile", "load"]
+
+_HOME = {
+    "Behavior": "exegesis.behavior",
+    "Program": "exegesis.pipeline",
+    "decompile": "exegesis.pipeline",
+    "load": "exegesis.runtime",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'exegesis' has no attribute '{name}'")
+    value: object = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
