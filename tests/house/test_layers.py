@@ -44,9 +44,17 @@ def _not_python(folder: str, names: list[str]) -> set[str]:
 
 
 def lint(root: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(cache_dir=None))"]
-    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    code = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(cache_dir=None))"
+    environment = {**os.environ, "PYTHONPATH": str(root / "src"), "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def plant(root: Path, module: str, line: str) -> Path:
@@ -99,10 +107,8 @@ def test_torch_reached_through_another_module_trips_the_contract(skeleton: Path)
     assert "exegesis.emit is not allowed to import torch" in result.stdout
 
 
-def test_every_torch_free_layer_that_exists_is_under_contract(repository: Path) -> None:
+def test_every_torch_free_layer_is_under_contract(repository: Path) -> None:
     config = ConfigParser()
     config.read(repository / ".importlinter")
     listed = set(config["importlinter:contract:opens-without-torch"]["source_modules"].split())
-    package = repository / "src" / "exegesis"
-    existing = {f"exegesis.{layer}" for layer in TORCH_FREE if (package / layer / "__init__.py").exists()}
-    assert listed == existing
+    assert listed == {f"exegesis.{layer}" for layer in TORCH_FREE}

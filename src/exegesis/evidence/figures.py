@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
@@ -71,7 +71,7 @@ class Figures(Record):
     versions: Versions
 
     @model_validator(mode="after")
-    def _share_follows_from_the_lengths(self) -> Self:
+    def _share_follows_from_the_lengths(self) -> "Figures":
         share = legible_share(self.opaque_bits, self.lifted_bits)
         if abs(share - self.legible_share) > 1e-9 * max(1.0, abs(share)):
             raise ValueError(

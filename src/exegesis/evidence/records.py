@@ -2,7 +2,7 @@
 
 from enum import Enum
 from functools import total_ordering
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -67,7 +67,7 @@ class Measurement(Record):
     note: str = ""
 
     @model_validator(mode="after")
-    def _bounds_enclose_the_value(self) -> Self:
+    def _bounds_enclose_the_value(self) -> "Measurement":
         given = [bound is not None for bound in (self.lower, self.upper, self.confidence)]
         if any(given) != all(given):
             raise ValueError("lower, upper and confidence are given together or not at all")
@@ -123,7 +123,7 @@ class Claim(Record):
     seed: int | None = None
 
     @model_validator(mode="after")
-    def _status_is_supported(self) -> Self:
+    def _status_is_supported(self) -> "Claim":
         if self.status >= Status.TESTED and not self.evidence:
             raise ValueError(f"a claim is '{self.status.value}' only with a measurement as evidence")
         if self.status is Status.REFUTED and self.witness is None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Final, Literal, NamedTuple, Self
+from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -154,7 +154,7 @@ class Verdict(Record):
     figures: Figures
 
     @model_validator(mode="after")
-    def _follows_from_its_parts(self) -> Self:
+    def _follows_from_its_parts(self) -> "Verdict":
         if self.legible_share != self.figures.legible_share:
             raise ValueError(
                 f"legible_share is {self.legible_share} in the verdict and {self.figures.legible_share} in its figures"
