@@ -1,0 +1,131 @@
+"""Files that are written whole or not at all, and read with one clear sentence when they cannot be."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from exegesis.ir import InputError
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a temporary file beside ``path`` and renames it: a reader sees the old content or the new, never a part.
+
+    Raises:
+        InputError: the folder is missing or cannot be written.
+    """
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~umask())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def write_text(path: Path, content: str) -> None:
+    """:func:`write_bytes` of the text in UTF-8, line ends as they are."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's content.
+
+    Raises:
+        InputError: it is missing, no file, or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing.") from error
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def read_text(path: Path) -> str:
+    """The file's content as UTF-8 text.
+
+    Raises:
+        InputError: it is missing, cannot be read, or is not UTF-8.
+    """
+    try:
+        return read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text in UTF-8 (byte {error.start}).") from error
+
+
+def read_json_object(path: Path) -> dict[str, object]:
+    """The JSON object in the file.
+
+    Raises:
+        InputError: it is missing, not JSON, or not an object.
+    """
+    text = read_text(path)
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not valid JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} does not hold a JSON object.")
+    return value
+
+
+def tensor_bytes(arrays: Arrays) -> bytes:
+    """The arrays as safetensors; equal arrays give equal bytes, whatever their order or memory layout."""
+    return save({name: _plain(arrays[name]) for name in sorted(arrays)})
+
+
+def read_tensors(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file, by name.
+
+    Raises:
+        InputError: it is missing, damaged, or has a dtype that numpy lacks.
+    """
+    names = tensor_names(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} holds a tensor that numpy cannot read: {error}.") from error
+
+
+def tensor_names(path: Path) -> tuple[str, ...]:
+    """The names in a safetensors file, after a check of its header and its length.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return tuple(sorted(file.keys()))
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is not a whole safetensors file: {error}.") from error
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """The array in C order and the machine's byte order; np.ascontiguousarray would give a scalar an axis."""
+    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+
+
+def umask() -> int:
+    """The process's umask, which the system tells only by setting it."""
+    current = os.umask(0o077)
+    os.umask(current)
+    return current
