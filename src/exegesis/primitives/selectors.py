@@ -1,0 +1,83 @@
+"""Selectors `[query, key]`: which positions does every position look at?
+
+Row s of a selector belongs to the position that looks, column t to the position looked at. Selectors are bool until
+`weigh` or `attend` give them weights. With `causal`, a position sees itself and what came before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import numpy as np
+
+from exegesis.primitives._types import Array, Number
+
+
+def everywhere(like: Array, *, causal: bool = False) -> Array:
+    """Every position looks at every position (with `causal`: at every one so far)."""
+    return _seen(like, causal)
+
+
+def back(like: Array, by: int = 1) -> Array:
+    """Every position looks `by` positions back; 0 is itself. The first `by` positions look at nothing."""
+    return np.eye(len(like), k=-by, dtype=bool)
+
+
+def at(like: Array, index: int, *, causal: bool = False) -> Array:
+    """Every position looks at the position with this index from the start."""
+    looked: Array = (np.arange(len(like)) == index) & _seen(like, causal)
+    return looked
+
+
+def match(query: Array, key: Array, *, causal: bool = False) -> Array:
+    """Every position looks where `key` holds the category that it has in `query` itself. None (-1) matches nothing."""
+    wanted = query.astype(int)[:, None]
+    looked: Array = (wanted == key.astype(int)) & (wanted >= 0) & _seen(query, causal)
+    return looked
+
+
+def where(selector: Array, key: Array, values: Iterable[int], *, negated: bool = False) -> Array:
+    """Of the positions looked at, those whose `key` is one of `values` (`negated`: none of them)."""
+    kept: Array = selector * np.isin(key, list(values), invert=negated)
+    return kept
+
+
+def both(a: Array, b: Array) -> Array:
+    """The positions that both selectors look at; weights multiply."""
+    shared: Array = a * b
+    return shared
+
+
+def nearest(selector: Array, which: Literal["latest", "first"] = "latest") -> Array:
+    """Of the positions looked at, only the latest (or the first)."""
+    looked = selector > 0
+    rank = np.arange(1, selector.shape[1] + 1) if which == "latest" else np.arange(selector.shape[1], 0, -1)
+    best = (looked * rank).argmax(axis=1)
+    kept: Array = selector * (looked & (np.arange(selector.shape[1]) == best[:, None]))
+    return kept
+
+
+def weigh(selector: Array, key: Array, weights: Mapping[int, Number], *, other: Number = 0.0) -> Array:
+    """Weighs every position looked at by the category that its `key` holds; `other` is for categories not listed."""
+    weight = np.full(len(key), float(other))
+    for category, value in weights.items():
+        weight[key == category] = value
+    weighed: Array = selector * weight
+    return weighed
+
+
+def attend(query: Array, key: Array, table: Array, *, causal: bool = False) -> Array:
+    """Attention by categories alone: softmax over keys of `table[query, key]`. None (-1) scores 0 with everything."""
+    known = (query >= 0)[:, None] & (key >= 0)
+    scores = np.where(known, table[query.astype(int)][:, key.astype(int)], 0.0)
+    scores = np.where(_seen(query, causal), scores, -np.inf)
+    weights: Array = np.exp(scores - scores.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
+
+
+def _seen(like: Array, causal: bool) -> Array:
+    """Which positions can be looked at, `[query, key]`."""
+    everything = np.ones((len(like), len(like)), dtype=bool)
+    return np.tril(everything) if causal else everything
