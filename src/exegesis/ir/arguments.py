@@ -1,7 +1,7 @@
 """How the arguments of tensor-level ops are written as JSON, and read back.
 
-An argument list of the exported graph holds numbers, strings, nested lists, values of other nodes and a few objects of torch (data types,
-devices, memory layouts). Everything that is not plain JSON becomes an object with one key:
+An argument list of the exported graph holds numbers, strings, nested lists, values of other nodes and a few objects of
+torch (data types, devices, memory layouts). Everything that is not plain JSON becomes an object with one key:
 
 ========================  ==========================================================
 `{"node": k}`             the value of the k-th input of the node
@@ -46,10 +46,12 @@ def encode_argument(value: object, input_of: Callable[[object], int | None]) -> 
     kind = type(value)
     if kind.__module__.split(".", 1)[0] == "torch" and kind.__name__ in TORCH_KINDS:
         return {kind.__name__: str(value).removeprefix("torch.")}
-    raise GraphError(f"An op of the export has an argument of type {kind.__name__} ({value!r}), which a program cannot hold.")
+    raise GraphError(f"An op of the export has a {kind.__name__} argument ({value!r}), which a program cannot hold.")
 
 
-def decode_argument(value: Json, input_at: Callable[[int], object], torch_object: Callable[[str, str], object]) -> object:
+def decode_argument(
+    value: Json, input_at: Callable[[int], object], torch_object: Callable[[str, str], object]
+) -> object:
     """The argument that a JSON value stands for.
 
     Args:

@@ -8,7 +8,7 @@ Values of a category are integers; -1 stands for "none" (nothing was selected).
 
 from __future__ import annotations
 
-from exegesis.ir.graph import Graph, Json, Node
+from exegesis.ir.graph import Graph, Json, Kind, Node
 from exegesis.ir.spec import OpSpec, flag, number, one_of, whole, wholes
 
 
@@ -59,7 +59,7 @@ def _one_per_input(node: Node, graph: Graph) -> str | None:
     return None
 
 
-_ANY = ("category", "bool", "int")
+_ANY: tuple[Kind, ...] = ("category", "bool", "int")
 
 SELECTORS = (
     OpSpec("symbolic.everywhere", "Looks at every position (every one so far, if causal).", ("like",), attrs={"causal": flag}, gives=("selector",)),

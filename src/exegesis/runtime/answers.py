@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exegesis.behavior import Answers, Argmax, Batch, Readout, SequenceBatch, SequenceSplit, Sign, Split
-from exegesis.ir import GraphError, Node
+from exegesis.ir import GraphError, InputError, Node
 from exegesis.runtime.executor import Executor
 from exegesis.runtime.network import Network
 
@@ -52,14 +52,21 @@ def outputs(source: Source, batch: Batch) -> NDArray[Any]:
         name = source.graph.outputs[0]
         value: Tensor = source.run(batch_inputs(source, batch), [name])[name]
     elif isinstance(batch, SequenceBatch):
-        # A network without position_ids counts from 0 itself; what the split says about positions is not for it.
-        given = batch.position_ids if source.takes_positions else None
-        positions = None if given is None else torch.from_numpy(given)
-        value = source.logits(torch.from_numpy(batch.input_ids), positions)
+        value = source.logits(torch.from_numpy(batch.input_ids), _positions_for(source, batch))
     else:
         value = source(torch.from_numpy(batch.x))
     found: NDArray[Any] = value.detach().cpu().numpy()
     return found
+
+
+def _positions_for(network: Network, batch: SequenceBatch) -> Tensor | None:
+    if batch.position_ids is None:
+        return None
+    if network.takes_positions:
+        return torch.from_numpy(batch.position_ids)
+    if (batch.position_ids != np.arange(batch.position_ids.shape[1])).any():
+        raise InputError(f"The behaviour gives position_ids that do not count from 0, but {network.name} takes none.")
+    return None
 
 
 def batch_answers(source: Source, batch: Batch, readout: Readout) -> Answers:
@@ -76,7 +83,8 @@ def batch_answers(source: Source, batch: Batch, readout: Readout) -> Answers:
         if kind == "bool" and isinstance(readout, Sign):
             return at_scored
         if kind != "real":
-            raise GraphError(f"The program answers with {kind} values, which a readout by {type(readout).__name__} cannot take.")
+            how = type(readout).__name__.lower()
+            raise GraphError(f"The program answers with {kind} values, which a readout by {how} cannot take.")
     return readout.answers(at_scored)
 
 

@@ -53,3 +53,17 @@ class Binding:
 
 
 Op: TypeAlias = Callable[[Binding], Compute]
+
+
+def integers(at: Binding, name: str) -> Tensor:
+    """An attribute that lists integers, as a tensor."""
+    return torch.tensor(list(at.attr(name)), dtype=torch.long, device=at.device)
+
+
+def find(value: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether each value is among the ascending `keys`, and at which index (0 where it is not)."""
+    if not len(keys):
+        return torch.zeros_like(value, dtype=torch.bool), torch.zeros_like(value)
+    index = torch.searchsorted(keys.contiguous(), value.contiguous()).clamp(max=len(keys) - 1)
+    found = keys[index] == value
+    return found, index * found

@@ -23,13 +23,16 @@ class Executor:
     """A graph with its tensors on a device, ready to run batch after batch.
 
     Args:
-        graph: the program. Its nodes are bound when they are first needed, so a node that cannot run hurts only those who want it.
+        graph: the program. Its nodes are bound when they are first needed, so a node that cannot run hurts only those
+            who want it.
         device: where to compute.
-        dtype: the floating dtype of everything real (tensors, inputs, dtypes named in tensor-level arguments). None keeps what the graph has.
+        dtype: the floating dtype of everything real (tensors, inputs, dtypes named in tensor-level arguments). None
+            keeps what the graph has.
 
     Attributes:
         graph, device, dtype: as given.
-        real: the dtype of real values that are made out of categories: `dtype`, else float64 where the graph holds such a tensor, else float32.
+        real: the dtype of real values that are made out of categories: `dtype`, else float64 where the graph holds such
+            a tensor, else float32.
     """
 
     def __init__(self, graph: Graph, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> None:
@@ -98,8 +101,10 @@ class Executor:
                         del values[source]
         return {name: values[name] for name in wanted}
 
-    def prefix(self, inputs: Mapping[str, Tensor], changed: Iterable[str], want: Sequence[str] | None = None) -> dict[str, Value]:
-        """What does not depend on the values of `changed`: pass it to `run` as `given` with interventions on those nodes.
+    def prefix(
+        self, inputs: Mapping[str, Tensor], changed: Iterable[str], want: Sequence[str] | None = None
+    ) -> dict[str, Value]:
+        """What does not depend on the values of `changed`: `given` for runs that intervene on those nodes.
 
         Args:
             inputs: as for `run`.
@@ -107,8 +112,8 @@ class Executor:
             want: ids of the nodes that will be wanted; the graph's outputs when None.
 
         Returns:
-            The untouched values that computing `want` after such a change reads: those of `changed` itself, where no other
-            changed node comes before it, included.
+            The untouched values that computing `want` after such a change reads: those of `changed` itself, where no
+            other changed node comes before it, included.
         """
         wanted = tuple(self.graph.outputs if want is None else want)
         return self.run(inputs, sorted(self._border(frozenset(changed), wanted)))
@@ -119,9 +124,10 @@ class Executor:
         sets: Sequence[Sequence[Intervention]],
         want: Sequence[str] | None = None,
     ) -> Iterator[dict[str, Value]]:
-        """`run` under each set of interventions in turn: what no set touches is computed once, and each set re-runs only what comes after it.
+        """`run` under each set of interventions in turn.
 
-        The untouched values that some set reads are kept until the last one is served.
+        What no set touches is computed once, and each set re-runs only what comes after it. The untouched values that
+        some set reads are kept until the last one is served.
         """
         wanted = tuple(self.graph.outputs if want is None else want)
         borders = [self._border(frozenset(i.node for i in changes), wanted) for changes in sets]
@@ -145,7 +151,8 @@ class Executor:
         names = [n.id for n in self.graph.inputs]
         for name in inputs:
             if name not in names:
-                raise InputError(f"The program has no input {name!r}; it takes {', '.join(map(repr, names)) or 'none'}.")
+                takes = ", ".join(map(repr, names)) or "none"
+                raise InputError(f"The program has no input {name!r}; it takes {takes}.")
         for name in given:
             if name not in self.graph.by_id:
                 raise GraphError(f"A value is given for {name!r}, which is no node of the graph.")
@@ -168,7 +175,9 @@ class Executor:
         changes: dict[str, list[Intervention]] = {}
         for change in interventions:
             if change.node not in visited:
-                raise InterventionError(f"The intervention on {change.node!r} never fires: nothing that is wanted needs that node.")
+                raise InterventionError(
+                    f"The intervention on {change.node!r} never fires: what is wanted does not need it."
+                )
             changes.setdefault(change.node, []).append(change)
         return changes
 
@@ -184,9 +193,11 @@ class Executor:
         except ExegesisError:
             raise
         except (RuntimeError, IndexError, TypeError, ValueError) as error:
-            shapes = ", ".join(str(list(v.shape)) if isinstance(v := values[i], Tensor) else repr(v) for i in node.inputs)
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise GraphError(f"Node {node.id!r} cannot be computed from shapes ({shapes}): {reason}\n  {describe(node, self.graph)}") from error
+            shapes = ", ".join(_shape(values[i]) for i in node.inputs)
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise GraphError(
+                f"Node {node.id!r} cannot be computed from shapes ({shapes}): {reason}\n  {describe(node, self.graph)}"
+            ) from error
 
     def _bind(self, node: Node) -> Compute:
         at = Binding(
@@ -205,6 +216,10 @@ class Executor:
 
     def _real(self, value: Tensor) -> Tensor:
         return value.to(self.dtype) if self.dtype is not None and value.is_floating_point() else value
+
+
+def _shape(value: Value) -> str:
+    return str(list(value.shape)) if isinstance(value, Tensor) else repr(value)
 
 
 def _from_numpy(array: Array) -> Tensor:

@@ -1,4 +1,7 @@
-"""Networks saved by transformers: a folder with `config.json` and safetensors. Nothing is downloaded, nothing unpickled."""
+"""Networks saved by transformers: a folder with `config.json` and safetensors.
+
+Nothing is downloaded, and nothing is unpickled.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +25,21 @@ _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 def load_folder(folder: Path) -> nn.Module:
     """The network of a Hugging Face folder, float32.
 
-    The class is the one that `config.json` names where transformers has it, else the causal language model of its `model_type`, else its base model.
+    The class is the one that `config.json` names where transformers has it, else the causal language model of its
+    `model_type`, else its base model.
 
     Raises:
-        InputError: files that are missing, malformed or pickled, a model type that transformers does not have, weights that do not fit, or
-            transformers not installed.
+        InputError: files that are missing, malformed or pickled, a model type that transformers does not have, weights
+            that do not fit, or transformers not installed.
     """
     config = _read_config(folder)
     if not list(folder.glob("*.safetensors")):
         pickled = sorted(p.name for pattern in _PICKLED for p in folder.glob(pattern))
         if pickled:
-            raise InputError(f"{folder} holds its weights as a pickle ({pickled[0]}), which is never opened; save it as model.safetensors.")
+            raise InputError(
+                f"{folder} holds its weights as a pickle ({pickled[0]}), which is never opened; "
+                "save them as model.safetensors."
+            )
         raise InputError(f"{folder} holds no weights: model.safetensors is missing.")
     try:
         import transformers
@@ -79,7 +86,8 @@ def _factory(transformers: Any, config: dict[str, Any], folder: Path) -> Any:
             return found
     kind = config["model_type"]
     if kind not in transformers.CONFIG_MAPPING:
-        raise InputError(f"{folder} has model_type {kind!r}, which transformers {transformers.__version__} does not know.")
+        version = transformers.__version__
+        raise InputError(f"{folder} has model_type {kind!r}, which transformers {version} does not know.")
     causal = type(transformers.CONFIG_MAPPING[kind]()) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING
     return transformers.AutoModelForCausalLM if causal else transformers.AutoModel
 

@@ -1,4 +1,4 @@
-"""What a user brings: a trained network, loaded from files of its owner and checked before anything is said about it."""
+"""What a user brings: a trained network, loaded from its owner's files and checked before anything is said of it."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ class Network:
         size = getattr(getattr(self.module, "config", None), "vocab_size", None)
         if isinstance(size, int):
             return size
-        sizes = {m.num_embeddings for m in self.module.modules() if isinstance(m, nn.Embedding)} if self.takes_tokens else set()
-        return sizes.pop() if len(sizes) == 1 else None
+        tables = [m for m in self.module.modules() if isinstance(m, nn.Embedding)] if self.takes_tokens else []
+        return tables[0].num_embeddings if len(tables) == 1 else None
 
     @cached_property
     def outputs(self) -> int | None:
@@ -98,21 +98,23 @@ class Network:
         """Outputs [b, s, outputs] of token ids [b, s].
 
         Raises:
-            InputError: positions given to a network that takes none, ids that it does not know, or outputs that are no such array.
+            InputError: positions given to a network that takes none, ids that it does not know, or outputs that are no
+                such array.
         """
         if position_ids is not None and not self.takes_positions:
             raise InputError(f"The network {self.name} takes no position_ids.")
         if self.vocabulary_size is not None and input_ids.numel():
             low, high = int(input_ids.min()), int(input_ids.max())
             if low < 0 or high >= self.vocabulary_size:
-                raise InputError(f"Token id {low if low < 0 else high} is none of the {self.vocabulary_size} that {self.name} knows.")
+                wrong = low if low < 0 else high
+                raise InputError(f"Token id {wrong} is none of the {self.vocabulary_size} that {self.name} knows.")
         named = {} if position_ids is None else {"position_ids": self._on_device(position_ids)}
         ids = self._on_device(input_ids)
         out = self._outputs(input_ids=ids, **named) if self.takes_tokens else self._outputs(ids, **named)
         if out.ndim != 3 or out.shape[:2] != input_ids.shape:
             raise InputError(
-                f"The network {self.name} gives outputs of shape {list(out.shape)} for ids of shape {list(input_ids.shape)}, "
-                "where [batch, position, output] is needed."
+                f"The network {self.name} gives outputs of shape {list(out.shape)} for ids of shape "
+                f"{list(input_ids.shape)}, where [batch, position, output] is needed."
             )
         return out
 
@@ -124,10 +126,13 @@ class Network:
         """
         if not self.takes_tokens:
             raise InputError(f"The network {self.name} reads no token ids; give an example of its inputs.")
-        ids = torch.arange(batch * length, device=self.device).reshape(batch, length) % min(self.vocabulary_size or 2, 2)
+        ids = torch.arange(batch * length, device=self.device).reshape(batch, length) % min(
+            self.vocabulary_size or 2, 2
+        )
         if not self.takes_positions:
             return {"input_ids": ids}
-        return {"input_ids": ids, "position_ids": torch.arange(length, device=self.device).expand(batch, length).clone()}
+        positions = torch.arange(length, device=self.device).repeat(batch, 1)
+        return {"input_ids": ids, "position_ids": positions}
 
     def _on_device(self, x: Tensor) -> Tensor:
         return x.to(self.device)
@@ -144,7 +149,11 @@ class Network:
 
 
 def output_tensor(out: object, name: str) -> Tensor:
-    """The one tensor that counts in what a network returns: itself, `logits`, `last_hidden_state`, or the first of a tuple."""
+    """The tensor that counts in what a network returns: itself, `logits`, `last_hidden_state`, or the first of a tuple.
+
+    Raises:
+        InputError: nothing of the kind.
+    """
     for field in ("logits", "last_hidden_state"):
         found = getattr(out, field, None)
         if isinstance(found, Tensor):
@@ -152,7 +161,7 @@ def output_tensor(out: object, name: str) -> Tensor:
     if isinstance(out, tuple | list) and out:
         out = out[0]
     if not isinstance(out, Tensor):
-        raise InputError(f"The network {name} returns {type(out).__name__}, of which nobody could tell which tensor counts.")
+        raise InputError(f"The network {name} returns {type(out).__name__}, in which no tensor is clearly its output.")
     return out
 
 
@@ -160,7 +169,8 @@ def load(spec: str | Path | nn.Module, *, device: str = "cpu") -> Network:
     """Loads a trained network.
 
     Args:
-        spec: a Hugging Face folder, `file.py:function` (the function takes nothing and returns an `nn.Module`), `zoo:name`, or a module.
+        spec: a Hugging Face folder, `file.py:function` (the function takes nothing and returns an `nn.Module`),
+            `zoo:name`, or a module.
         device: where to put it.
 
     Returns:
@@ -188,7 +198,8 @@ def _module(spec: str | Path | nn.Module) -> tuple[nn.Module, str]:
         return build(text.removeprefix("zoo:")), text
     path, separator, function = text.rpartition(":")
     if separator and path.endswith(".py"):
-        return build_from_file(Path(path), function), Path(path).resolve().parent.name
+        file = Path(path).resolve()
+        return build_from_file(file, function), f"{file.parent.name}/{file.name}:{function}"
     if text.endswith(".py"):
         raise InputError(f"{text} is a Python file: say which of its functions builds the network, as in {text}:build.")
     folder = Path(text)

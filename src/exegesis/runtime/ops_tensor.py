@@ -1,7 +1,7 @@
 """The tensor level in torch: core operators by name, and the few Python builtins that an export holds.
 
-A program may come from a file, so only functional `aten` operators run: nothing that writes into its operands, and nothing that
-touches the file system.
+A program may come from a file, so only functional `aten` operators run: nothing that writes into its operands, and
+nothing that touches the file system.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _operator(node: Node) -> Callable[..., Any]:
     kind, _, name = node.op.removeprefix("tensor.").partition(".")
     if kind == "builtin":
         if name not in BUILTINS:
-            raise GraphError(f"Node {node.id!r} has op {node.op!r}, which is none of the builtins that a program may use.")
+            raise GraphError(f"Node {node.id!r} has op {node.op!r}, which is no builtin that a program may use.")
         return BUILTINS[name]
     name, _, overload = name.partition(".")
     try:
@@ -72,7 +72,7 @@ def _operator(node: Node) -> Callable[..., Any]:
     except AttributeError:
         raise GraphError(f"Node {node.id!r} has op {node.op!r}, which this version of torch does not have.") from None
     if not isinstance(found, torch._ops.OpOverload) or name in _REFUSED or found._schema.is_mutable:
-        raise GraphError(f"Node {node.id!r} has op {node.op!r}, which a program may not use: it is no pure operator on tensors.")
+        raise GraphError(f"Node {node.id!r} has op {node.op!r}, which is no pure operator, so no program may use it.")
     return found
 
 
@@ -86,7 +86,7 @@ def _torch_object(device: torch.device, real: torch.dtype | None, kind: str, nam
 
 
 def bind_tensor(at: Binding, real: torch.dtype | None) -> Compute:
-    """The function of a tensor-level node. `real` replaces every floating dtype that its arguments name, unless None."""
+    """The function of a tensor-level node. `real`, unless None, replaces every floating dtype in its arguments."""
     if at.node.op == "tensor.constant":
         value = at.tensors["value"]
         return lambda: value

@@ -1,0 +1,138 @@
+"""The selectors of the symbolic level in torch, batched. Same meaning as the NumPy primitives of emitted programs.
+
+Shapes: b batch, s query position, t key position. A selector is real-valued weights [b, s, t]; a position is *looked
+at* where its weight is positive. A variable is [b, s]; booleans count as the categories 0 and 1, and a negative
+category means "none", which matches nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from exegesis.runtime.binding import Binding, Compute, Op, find, integers
+
+
+def _distance(like: Tensor) -> Tensor:
+    """Query index − key index, [s, s]."""
+    index = torch.arange(like.shape[1], device=like.device)
+    return index[:, None] - index
+
+
+def _spread(weights: Tensor, like: Tensor, at: Binding) -> Tensor:
+    """[s, t] → [b, s, t]."""
+    return weights.to(at.real).expand(like.shape[0], *weights.shape)
+
+
+def everywhere(at: Binding) -> Compute:
+    """like [b, s, …] → [b, s, s]."""
+    causal = at.attr("causal")
+
+    def compute(like: Tensor) -> Tensor:
+        distance = _distance(like)
+        return _spread(distance >= 0 if causal else torch.ones_like(distance), like, at)
+
+    return compute
+
+
+def back(at: Binding) -> Compute:
+    """like [b, s, …] → [b, s, s]."""
+    by = at.attr("by")
+    return lambda like: _spread(_distance(like) == by, like, at)
+
+
+def at_index(at: Binding) -> Compute:
+    """like [b, s, …] → [b, s, s]."""
+    index, causal = at.attr("index"), at.attr("causal")
+
+    def compute(like: Tensor) -> Tensor:
+        distance = _distance(like)
+        looked = (torch.arange(like.shape[1], device=like.device) == index).expand_as(distance)
+        return _spread(looked & (distance >= 0) if causal else looked, like, at)
+
+    return compute
+
+
+def match(at: Binding) -> Compute:
+    """query [b, s], key [b, t] → [b, s, t]."""
+    causal = at.attr("causal")
+
+    def compute(query: Tensor, key: Tensor) -> Tensor:
+        query, key = query.long(), key.long()
+        same = (query[:, :, None] == key[:, None, :]) & (key >= 0)[:, None, :]
+        return (same & (_distance(query) >= 0) if causal else same).to(at.real)
+
+    return compute
+
+
+def where(at: Binding) -> Compute:
+    """selector [b, s, t], key [b, t] → [b, s, t]."""
+    values, negated = integers(at, "values"), at.attr("negated")
+    return lambda selector, key: selector * (torch.isin(key.long(), values) ^ negated)[:, None, :]
+
+
+def both(at: Binding) -> Compute:
+    """Weights multiply."""
+    return lambda a, b: a * b
+
+
+def nearest(at: Binding) -> Compute:
+    """[b, s, t] → [b, s, t]; what is kept keeps its weight."""
+    latest = at.attr("which") == "latest"
+
+    def compute(selector: Tensor) -> Tensor:
+        looked = (selector > 0).to(torch.int8)
+        ordered = looked.flip(-1) if latest else looked
+        first = ordered.argmax(-1, keepdim=True)  # the first of equals
+        index = selector.shape[-1] - 1 - first if latest else first
+        kept = (selector * looked).gather(-1, index)
+        return torch.zeros_like(selector).scatter(-1, index, kept)
+
+    return compute
+
+
+def weigh(at: Binding) -> Compute:
+    """selector [b, s, t], key [b, t] → [b, s, t]."""
+    pairs = {int(k): float(w) for k, w in at.attr("weights")}
+    keys = torch.tensor(sorted(pairs), dtype=torch.long, device=at.device)
+    weights = torch.tensor([pairs[k] for k in sorted(pairs)], dtype=at.real, device=at.device)
+    other = float(at.attr("other"))
+
+    def compute(selector: Tensor, key: Tensor) -> Tensor:
+        found, index = find(key.long(), keys)
+        weight = torch.full_like(found, other, dtype=at.real)
+        if len(keys):
+            weight = torch.where(found, weights[index], weight)
+        return selector * weight[:, None, :]
+
+    return compute
+
+
+def attend(at: Binding) -> Compute:
+    """query [b, s], key [b, t] → [b, s, t]; none scores 0 with everything."""
+    table, causal = at.tensors["table"], at.attr("causal")
+
+    def compute(query: Tensor, key: Tensor) -> Tensor:
+        query, key = query.long()[:, :, None], key.long()[:, None, :]
+        scores = table[query.clamp(min=0), key.clamp(min=0)].to(at.real)
+        scores = scores.masked_fill((query < 0) | (key < 0), 0)
+        if causal:
+            scores = scores.masked_fill(_distance(query) < 0, -torch.inf)
+        return scores.softmax(-1)
+
+    return compute
+
+
+SELECTORS: Mapping[str, Op] = {
+    "symbolic.everywhere": everywhere,
+    "symbolic.back": back,
+    "symbolic.at": at_index,
+    "symbolic.match": match,
+    "symbolic.where": where,
+    "symbolic.both": both,
+    "symbolic.nearest": nearest,
+    "symbolic.weigh": weigh,
+    "symbolic.attend": attend,
+}
