@@ -86,7 +86,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Node:
-    """One operation. `tensors` maps the roles its op names (`weight`, `bias`, `table` …) to names in `Graph.tensors`."""
+    """One operation. `sites` says where its value lives in the network: all of them hold it, several when heads do one thing together.
+
+    `tensors` maps the roles its op names (`weight`, `bias`, `table` …) to names in `Graph.tensors`.
+    """
 
     id: str
     op: str
@@ -97,7 +100,7 @@ class Node:
     name: str | None = None
     doc: str = ""
     origin: Origin = Origin(by="hand")
-    site: Site | None = None
+    sites: tuple[Site, ...] = ()
 
     @property
     def level(self) -> Level:
@@ -211,7 +214,7 @@ class Graph:
         alive = self.upstream(self.outputs)
         nodes = tuple(n for n in self.nodes if n.id in alive or n.level is Level.INPUT)
         named = {t for n in nodes for t in n.tensors.values()}
-        named |= {n.site.basis for n in nodes if n.site and n.site.basis}
+        named |= {s.basis for n in nodes for s in n.sites if s.basis}
         functions = tuple(
             replace(f, nodes=tuple(i for i in f.nodes if i in alive)) for f in self.functions if any(i in alive for i in f.nodes)
         )

@@ -1,0 +1,1 @@
+"""Passes: each replaces a part of a program by something closer to what a person would write."""

@@ -1,0 +1,125 @@
+"""Learning a boolean condition from observations: which short formula over the program's variables says when?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exegesis.passes.raising.formulas import Above, All, Formula, IsIn, Not, Some
+from exegesis.passes.raising.observations import Observations, error_bits
+from exegesis.passes.raising.separate import separate
+
+Mask = NDArray[np.bool_]
+
+_REUSE_BITS = 4.0
+_MAX_COLUMNS = 60
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A formula, what it costs to state, and how many observations it gets wrong."""
+
+    formula: Formula
+    bits: float
+    errors: int
+
+    def total(self, n: int) -> float:
+        """Description length of the formula and of its exceptions."""
+        return self.bits + error_bits(self.errors, n, 2)
+
+
+def learn(
+    target: Mask, seen: Observations, *, tolerance: float, known: Sequence[Formula] = (), depth: int = 2
+) -> Learned | None:
+    """The formula with the shortest description (its own, its variables', and that of its exceptions) for a target, or None.
+
+    Tried in order: constant; a known formula or its negation; membership of one category; a sparse linear threshold;
+    a category that settles some cases, and a formula of its own for the rest.
+
+    Args:
+        target: [n] booleans.
+        seen: the variables.
+        tolerance: share of observations a formula may get wrong.
+        known: formulas that the program states anyway, so that naming one again is cheap.
+        depth: how deep categories may be nested.
+    """
+    n = len(target)
+    found: list[Learned] = []
+
+    def offer(formula: Formula, bits: float | None = None) -> None:
+        errors = int((formula.holds(seen.values) != target).sum())
+        if errors <= tolerance * n:
+            found.append(Learned(formula, formula.bits + seen.price_of(formula.variables) if bits is None else bits, errors))
+
+    offer(All())
+    offer(Some())
+    for formula in known:
+        offer(formula, _REUSE_BITS)
+        offer(Not(formula), _REUSE_BITS + 1)
+    for name in seen.categories:
+        offer(_membership(target, name, seen))
+    if min((f.errors for f in found), default=1) > 0:
+        for threshold in _thresholds(target, seen, tolerance):
+            offer(threshold)
+    if depth and min((f.errors for f in found), default=1) > 0:
+        for name in seen.categories:
+            if (formula := _split(target, name, seen, tolerance, depth - 1)) is not None:
+                offer(formula)
+    return min(found, key=lambda f: (f.total(n), f.bits), default=None)
+
+
+def _membership(target: Mask, name: str, seen: Observations) -> Formula:
+    """The set of categories in which the target mostly holds, or the negation of its complement when that is shorter."""
+    values, size = seen.categories[name] + 1, seen.sizes[name] + 1
+    total = np.bincount(values, minlength=size)
+    held = np.bincount(values, target.astype(float), minlength=size)
+    members = np.flatnonzero((held * 2 > total) & (total > 0)) - 1
+    others = np.flatnonzero((held * 2 <= total) & (total > 0)) - 1
+    if len(members) <= len(others):
+        return IsIn(name, tuple(members.tolist()), seen.sizes[name])
+    return Not(IsIn(name, tuple(others.tolist()), seen.sizes[name]))
+
+
+def _thresholds(target: Mask, seen: Observations, tolerance: float) -> list[Formula]:
+    """Sparse linear thresholds over all counts and shares."""
+    keys = [(name, k) for name, values in seen.counts.items() for k in range(values.shape[1]) if np.ptp(values[:, k]) > 0]
+    if not keys or target.all() or not target.any():
+        return []
+    columns = np.stack([seen.counts[name][:, k] for name, k in keys], 1)
+    if len(keys) > _MAX_COLUMNS:
+        centred = (columns - columns.mean(0)) / columns.std(0)
+        relevance = np.abs(centred.T @ (target - target.mean()))
+        best = np.sort(np.argsort(-relevance, kind="stable")[:_MAX_COLUMNS])
+        keys, columns = [keys[i] for i in best], columns[:, best]
+    found = separate(columns, target, tolerance=tolerance, seed=seen.seed)[:6]
+    return [
+        Above(tuple((w, *keys[a]) for w, a in zip(s.weights, s.active, strict=True)), s.threshold) for s in found
+    ]
+
+
+def _split(target: Mask, name: str, seen: Observations, tolerance: float, depth: int) -> Formula | None:
+    """`name in pure or (name not in never and rest)`: a category settles some cases, another formula the rest."""
+    values, size = seen.categories[name] + 1, seen.sizes[name] + 1
+    total = np.bincount(values, minlength=size)
+    held = np.bincount(values, target.astype(float), minlength=size)
+    pure = np.flatnonzero((total > 0) & (held >= total * (1 - tolerance))) - 1
+    never = np.flatnonzero((total > 0) & (held <= total * tolerance)) - 1
+    mixed = np.flatnonzero((total > 0) & (held > total * tolerance) & (held < total * (1 - tolerance))) - 1
+    if not len(mixed) or not len(pure) + len(never):
+        return None
+    undecided = np.isin(seen.categories[name], mixed)
+    inner = learn(target[undecided], seen.at(undecided), tolerance=tolerance, depth=depth)
+    if inner is None:
+        return None
+    best: Formula = inner.formula
+    if len(never):
+        within: Formula = IsIn(name, tuple(mixed.tolist()), seen.sizes[name])
+        if len(mixed) > len(never) + len(pure):
+            within = Not(IsIn(name, tuple(sorted((*never.tolist(), *pure.tolist()))), seen.sizes[name]))
+        best = All((within, best))
+    if len(pure):
+        best = Some((IsIn(name, tuple(pure.tolist()), seen.sizes[name]), best))
+    return best

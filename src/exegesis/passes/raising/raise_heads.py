@@ -1,0 +1,298 @@
+"""Replaces attention heads by selectors and what they gather, one head at a time, each checked causally.
+
+What: a head's attention becomes a symbolic selector, and its output the share of each category of a variable among the
+positions looked at, times a table. Beside the selector that stands in for the head, simpler ones that are close to its attention are offered
+as *views*: variables that a later head or the readout may use, and that the end of the pipeline must justify.
+Why valid: after each replacement the whole network, with the rest left as it is, still gives the network's answers.
+Refuses when: no idiom keeps the answers; the head then stays as it is, opaque and priced, and only its views are offered.
+Guarantee: statistical (agreement on the bench).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from exegesis.ir import Axis, Graph, Site, Type
+from exegesis.measure import Bench
+from exegesis.measure.oracle import read_answers
+from exegesis.passes.draft import Draft
+from exegesis.passes.raising.head_view import SEQUENCE, HeadView
+from exegesis.passes.raising.heads import Block, attention_blocks, without_head, write_weight
+from exegesis.passes.raising.selectors import SELECTORS
+from exegesis.runtime import Executor
+
+NAME = "raise_heads"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """When a head counts as explained.
+
+    Attributes:
+        keep: share of answers that a replacement must leave as they are.
+        close: a selector is offered as a view when its attention is within this total-variation distance of the head's,
+        nearly: or when putting it in the head's place leaves this share of the answers as they are.
+        views: how many views a head may offer.
+        hard: what is gathered counts as a copy when this share of live positions sees one category only.
+    """
+
+    keep: float = 0.997
+    close: float = 0.25
+    nearly: float = 0.97
+    views: int = 3
+    hard: float = 0.98
+
+
+@dataclass(frozen=True)
+class HeadReport:
+    """What became of one head."""
+
+    head: str
+    fate: str
+    value: str | None
+    tried: tuple[tuple[str, float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The graph with heads replaced. Its outputs are the network's, then every variable that was offered."""
+
+    graph: Graph
+    reports: tuple[HeadReport, ...]
+
+
+@dataclass
+class _State:
+    graph: Graph
+    categories: list[str]
+    reports: list[HeadReport] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One head's values on the bench, per batch."""
+
+    mixes: list[Tensor]
+    values: list[Tensor]
+    view: HeadView
+
+
+@dataclass(frozen=True)
+class _Tried:
+    selector: str
+    weights: list[Tensor]
+    kept: float
+    distance: float
+
+
+def raise_heads(graph: Graph, bench: Bench, settings: Settings = Settings()) -> Raised:
+    """The graph with every head replaced for which an idiom keeps the answers."""
+    tokens = next(n.id for n in graph.inputs if n.op == "input.tokens")
+    state = _State(replace(graph, axes={**graph.axes, "key": Axis("key")}), [tokens])
+    for write, heads in [(b.write, b.heads) for b in attention_blocks(graph)]:
+        label = write.split(".", 1)[0]
+        passed = 0
+        for number in range(heads):
+            block = next(b for b in attention_blocks(state.graph) if b.write == write)
+            if not _raise_one(state, block, passed, f"{label}H{number}", number, bench, settings):
+                passed += 1
+    return Raised(state.graph, tuple(state.reports))
+
+
+def _raise_one(
+    state: _State, block: Block, head: int, label: str, number: int, bench: Bench, settings: Settings
+) -> bool:
+    """Tries to replace one head. Returns whether it is gone from its block."""
+    seen = _look(state, block, head, bench)
+    value, table, kept_value = _choose_value(state, block, head, bench, seen, settings)
+    draft = Draft(state.graph, NAME)
+    candidates = list(dict.fromkeys(c for idiom in SELECTORS for c in idiom(seen.view, draft)))
+    drafted = draft.whole()
+    tried: list[_Tried] = []
+    for selector in candidates:
+        weights = [_normal(got[selector]) for _, got in bench.each(drafted, [selector])]
+        gathered = [torch.bmm(w, table[c.long() + 1]) for w, c in zip(weights, seen.view.variables[value], strict=True)]
+        kept = _agreement(state.graph, block, head, bench, seen, gathered)
+        tried.append(_Tried(selector, weights, kept, _distance(weights, seen.view)))
+    figures = tuple((t.selector, t.kept, t.distance) for t in tried)
+    faithful = [t for t in tried if t.kept >= settings.keep]
+    mean = torch.cat([m[:, head][live] for m, live in zip(seen.mixes, seen.view.live, strict=True)]).mean(0)
+    idle = _agreement(state.graph, block, head, bench, seen, [mean.expand_as(m[:, head]) for m in seen.mixes])
+    needed = idle < settings.keep
+    close = [t for t in tried if t.distance <= settings.close or (needed and t.kept >= settings.nearly)]
+    close = sorted(close, key=lambda t: t.distance)[: settings.views]
+    standin = next((t for t in faithful if t in close), None)
+    if standin is None and not needed and not close:
+        _drop(state, block, head, mean)
+        state.reports.append(HeadReport(label, f"not needed (its mean keeps {idle:.4f} of the answers)", None, figures))
+        return True
+    _offer(state, draft, close, value, seen, settings, _sites(state.graph, block, number), label)
+    if standin is None:
+        state.reports.append(HeadReport(label, "left as it is", value, figures))
+        return False
+    _replace(state, block, head, standin.selector, value, table)
+    state.reports.append(HeadReport(label, f"{standin.selector} (keeps {standin.kept:.4f})", value, figures))
+    return True
+
+
+def _look(state: _State, block: Block, head: int, bench: Bench) -> _Seen:
+    """The head on the bench."""
+    graph = state.graph
+    last = not any(graph[n].op == "component.softmax" for n in graph.downstream([block.write]))
+    mixes, values, patterns, live = [], [], [], []
+    variables: dict[str, list[Tensor]] = {v: [] for v in state.categories}
+    for batch, got in bench.each(graph, [block.mix, block.values, block.pattern, *state.categories]):
+        mixes.append(got[block.mix])
+        values.append(got[block.values][:, head])
+        patterns.append(got[block.pattern][:, head])
+        needed_later = batch.scored.flip(1).cumsum(1).flip(1) > 0
+        live.append(batch.scored if last else needed_later if block.causal else torch.ones_like(batch.scored))
+        for v in state.categories:
+            variables[v].append(got[v])
+    sizes = {v: _size(graph, v) for v in state.categories}
+    return _Seen(mixes, values, HeadView(patterns, live, variables, sizes, state.categories[0], block.causal))
+
+
+def _size(graph: Graph, variable: str) -> int:
+    size = graph.axes[graph[variable].type.of or ""].size
+    assert size is not None, f"{variable} has no known number of categories"
+    return size
+
+
+def _agreement(graph: Graph, block: Block, head: int, bench: Bench, seen: _Seen, instead: Sequence[Tensor]) -> float:
+    """Share of answers kept when this head's output is replaced, everything upstream held fixed."""
+    run = Executor(graph)
+    out = graph.outputs[0]
+    same = 0
+    for batch, mix, new in zip(bench.batches, seen.mixes, instead, strict=True):
+        changed = mix.clone()
+        changed[:, head] = new
+        value = run.run(batch.inputs, [out], given={block.mix: changed})[out]
+        same += int(bench.readout.equal(read_answers(graph, value, batch.scored, bench.readout), batch.answers).sum())
+    return same / bench.n
+
+
+def _normal(weights: Tensor) -> Tensor:
+    return weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)
+
+
+def _distance(weights: Sequence[Tensor], view: HeadView) -> float:
+    """Mean total-variation distance between a selector and the head's attention over live queries."""
+    total = count = 0.0
+    for w, pattern, live in zip(weights, view.patterns, view.live, strict=True):
+        total += float(0.5 * (w - pattern).abs().sum(-1)[live].sum())
+        count += float(live.sum())
+    return total / max(count, 1.0)
+
+
+def _choose_value(
+    state: _State, block: Block, head: int, bench: Bench, seen: _Seen, settings: Settings
+) -> tuple[str, Tensor, float]:
+    """The variable whose category decides what a key contributes: the first that keeps the answers, else the best."""
+    found = []
+    for name, categories in seen.view.variables.items():
+        table = _mean_by_category(seen.values, categories, seen.view.sizes[name])
+        gathered = [torch.bmm(p, table[c.long() + 1]) for p, c in zip(seen.view.patterns, categories, strict=True)]
+        kept = _agreement(state.graph, block, head, bench, seen, gathered)
+        found.append((kept, name, table))
+        if kept >= settings.keep:
+            break
+    kept, name, table = max(found, key=lambda f: f[0])
+    return name, table, kept
+
+
+def _mean_by_category(values: Sequence[Tensor], categories: Sequence[Tensor], size: int) -> Tensor:
+    """Mean of values [b, t, e] by category, [size + 1, e]; row 0 is for “none”."""
+    width = values[0].shape[-1]
+    total, seen = torch.zeros(size + 1, width), torch.zeros(size + 1)
+    for v, c in zip(values, categories, strict=True):
+        total.index_add_(0, c.long().flatten() + 1, v.reshape(-1, width))
+        seen += torch.bincount(c.long().flatten() + 1, minlength=size + 1)
+    return total / seen.clamp(min=1)[:, None]
+
+
+def _sites(graph: Graph, block: Block, number: int) -> tuple[Site, ...]:
+    return tuple(replace(s, index=(*s.index, ("head", number))) for s in graph[block.mix].sites)
+
+
+def _offer(
+    state: _State,
+    draft: Draft,
+    views: Sequence[_Tried],
+    value: str,
+    seen: _Seen,
+    settings: Settings,
+    sites: tuple[Site, ...],
+    label: str,
+) -> None:
+    """Drafts what each view gathers: counts for plain selectors, shares for weighted ones, a copy where one category is seen."""
+    of = state.graph[value].type.of or ""
+    offered = []
+    for view in views:
+        if _is_hard(view.weights, seen, value, settings):
+            type = Type("category", SEQUENCE, of)
+            offered.append(draft.add("symbolic.copy", [view.selector, value], type, hint=f"copied_{label}", sites=sites, doc=label))
+            continue
+        op = "symbolic.share" if _is_weighted(draft, view.selector) else "symbolic.count"
+        type = Type("real", (*SEQUENCE, of))
+        offered.append(draft.add(op, [view.selector, value], type, hint=f"seen_{label}", sites=sites, doc=label))
+    graph = draft.whole()
+    state.graph = replace(graph, outputs=tuple(dict.fromkeys((*graph.outputs, *offered))))
+    for node in offered:
+        if graph[node].type.kind == "category" and node not in state.categories:
+            state.categories.append(node)
+
+
+def _is_weighted(draft: Draft, selector: str) -> bool:
+    node = draft[selector]
+    if node.op in ("symbolic.weigh", "symbolic.attend"):
+        return True
+    return any(draft[i].type.kind == "selector" and _is_weighted(draft, i) for i in node.inputs)
+
+
+def _is_hard(weights: Sequence[Tensor], seen: _Seen, value: str, settings: Settings) -> bool:
+    """Whether nearly every live query that looks at anything sees one category of the value only."""
+    single = total = 0
+    for w, live, c in zip(weights, seen.view.live, seen.view.variables[value], strict=True):
+        share = torch.bmm(w, torch.nn.functional.one_hot(c.long() + 1, seen.view.sizes[value] + 1).to(w.dtype))
+        looked = (w.sum(-1) > 0) & live
+        single += int((share.max(-1).values[looked] > 0.99).sum())
+        total += int(looked.sum())
+    return total > 0 and single >= settings.hard * total
+
+
+def _drop(state: _State, block: Block, head: int, mean: Tensor) -> None:
+    draft = Draft(state.graph, NAME)
+    write = state.graph[block.write]
+    vector = mean.numpy() @ write_weight(state.graph, block, head)
+    held = draft.add(
+        "component.constant", [state.categories[0]], write.type, hint=f"{block.write}.held", tensors={"value": vector}
+    )
+    _splice(state, draft, block, head, held)
+
+
+def _replace(state: _State, block: Block, head: int, selector: str, value: str, table: Tensor) -> None:
+    """Puts the share of each category, times what a category contributes, in the place of a head."""
+    draft = Draft(state.graph, NAME)
+    write = state.graph[block.write]
+    type = Type("real", (*SEQUENCE, state.graph[value].type.of or ""))
+    share = draft.add("symbolic.share", [selector, value], type, hint="share")
+    weight = table[1:].numpy() @ write_weight(state.graph, block, head)
+    written = draft.add("component.linear", [share], write.type, hint=f"{block.write}.from_{share}", tensors={"weight": weight})
+    _splice(state, draft, block, head, written)
+
+
+def _splice(state: _State, draft: Draft, block: Block, head: int, written: str) -> None:
+    """Cuts the head out of its block and lets `written` into the stream beside what is left of it."""
+    graph, write = without_head(state.graph, block, head)
+    graph = graph.with_nodes([*graph.nodes, *draft.nodes.values()], tensors=draft.tensors, axes=draft.axes)
+    if write is None:
+        state.graph = graph.replacing({block.write: written})
+        return
+    both = Draft(graph, NAME)
+    total = both.add("component.add", [write, written], graph[write].type, hint=f"{write}.with")
+    state.graph = both.into({write: total})

@@ -1,0 +1,19 @@
+"""Selector idioms: what a head looks at. Each proposes selectors for one head; the cheapest that keeps the behaviour wins.
+
+An idiom is a function `(HeadView, Draft) -> list[str]` that drafts selector nodes and returns their ids. To add one:
+write its file, put it in `SELECTORS`, test it against an independent reference.
+"""
+
+from collections.abc import Callable
+
+from exegesis.passes.draft import Draft
+from exegesis.passes.raising.head_view import HeadView
+from exegesis.passes.raising.selectors.back import back
+from exegesis.passes.raising.selectors.everywhere import everywhere
+from exegesis.passes.raising.selectors.first import first
+from exegesis.passes.raising.selectors.match import match
+from exegesis.passes.raising.selectors.where import where
+
+SelectorIdiom = Callable[[HeadView, Draft], list[str]]
+
+SELECTORS: tuple[SelectorIdiom, ...] = (everywhere, back, first, where, match)
