@@ -270,10 +270,10 @@ class Behavior:
         if isinstance(readout, Argmax) and readout.outputs is not None:
             header["outputs"] = list(readout.outputs)
         if isinstance(readout, Value):
-            header["tolerance"] = readout.tolerance
+            header["tolerance"] = float(readout.tolerance)
         names = None if self.output_names is None else list(self.output_names)
         if self.layout is not None:
-            layout = {"shape": list(self.layout.shape), "stored": self.layout.stored, "scale": self.layout.scale}
+            layout = {"shape": list(self.layout.shape), "stored": self.layout.stored, "scale": float(self.layout.scale)}
             return {**header, **({"classes": names} if names else {}), "input": layout}
         header |= {"tokens": list(words.labels), **words.named}
         if words.declared_special is not None:

@@ -7,13 +7,15 @@ import json
 import os
 import zipfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from exegesis.behavior.arrays import ArrayInput, ArraySplit, check_arrays
-from exegesis.behavior.readout import Argmax, Readout, Sign
+from exegesis.behavior.readout import Argmax, Readout, Sign, Value
 from exegesis.behavior.schema import parse_row
 from exegesis.behavior.sequences import SequenceRow, SequenceSplit, pack_rows
 from exegesis.ir import InputError
@@ -42,7 +44,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}).") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def read_sequences(
@@ -101,23 +104,18 @@ def _check_row(row: SequenceRow, at: str, readout: Readout, n_tokens: int, n_ans
         return
     if len(row.expected) != len(row.scored):
         raise InputError(f"{at}: {len(row.expected)} expected answers for {len(row.scored)} scored positions.")
-    for entry in row.expected:
-        _check_entry(entry, at, readout, n_answers)
+    if not isinstance(readout, Value):
+        _check_answers(row.expected, at, readout, n_answers)
 
 
-def _check_entry(entry: Any, at: str, readout: Readout, n_answers: int | None) -> None:
-    match readout:
-        case Argmax() if readout.outputs is not None:
-            if entry not in readout.outputs:
-                raise InputError(f"{at}: expected answer {entry} is none of the outputs that the readout names.")
-        case Argmax():
-            if n_answers is not None and entry >= n_answers:
-                raise InputError(f"{at}: expected answer {entry} exceeds the {n_answers} outputs.")
-        case Sign():
-            if len(set(entry)) < len(entry):
-                raise InputError(f"{at}: an expected set names an output twice.")
-            if n_answers is not None and max(entry, default=0) >= n_answers:
-                raise InputError(f"{at}: expected answer {max(entry)} exceeds the {n_answers} outputs.")
+def _check_answers(expected: list[Any], at: str, readout: Argmax | Sign, n_answers: int | None) -> None:
+    answers = set(expected) if isinstance(readout, Argmax) else set(chain.from_iterable(expected))
+    if isinstance(readout, Sign) and any(len(set(entry)) < len(entry) for entry in expected):
+        raise InputError(f"{at}: an expected set names an output twice.")
+    if isinstance(readout, Argmax) and readout.outputs is not None and (others := answers - set(readout.outputs)):
+        raise InputError(f"{at}: expected answer {min(others)} is none of the outputs that the readout names.")
+    if n_answers is not None and (largest := max(answers, default=0)) >= n_answers:
+        raise InputError(f"{at}: expected answer {largest} exceeds the {n_answers} outputs.")
 
 
 def sequences_text(split: SequenceSplit) -> bytes:
@@ -143,9 +141,10 @@ def read_arrays(path: Path, name: str, readout: Readout, layout: ArrayInput, n_l
     """
     content = read_bytes(path)
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(f"{path} is a single array, not an .npz file.")
+        archive = np.load(io.BytesIO(content), allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise InputError(f"{path} is a single array, not an .npz file.")
+        with archive:
             arrays = {key: archive[key] for key in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise InputError(f"{path} is not a readable .npz file ({str(error).splitlines()[0][:80]}).") from None

@@ -64,7 +64,7 @@ class Argmax:
         chosen: NDArray[np.int64] = outputs[logits[:, outputs].argmax(1)]
         return chosen
 
-    def equal(self, a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    def equal(self, a: Int[np.ndarray, " n"], b: Int[np.ndarray, " m"]) -> Bool[np.ndarray, " n"]:
         """Which answers agree, [n]."""
         _check_comparable(a, b)
         return np.asarray(a == b, dtype=np.bool_)
@@ -90,7 +90,7 @@ class Sign:
         _check_logits(logits)
         return np.asarray(logits > 0, dtype=np.bool_)
 
-    def equal(self, a: Bool[np.ndarray, "n left"], b: Bool[np.ndarray, "n right"]) -> Bool[np.ndarray, " n"]:
+    def equal(self, a: Bool[np.ndarray, "n left"], b: Bool[np.ndarray, "m right"]) -> Bool[np.ndarray, " n"]:
         """Which sets are the same, [n]; outputs that one side does not have count as absent from its set."""
         _check_comparable(a, b)
         narrow, wide = sorted((a, b), key=lambda sets: sets.shape[1])
@@ -136,7 +136,7 @@ class Value:
             raise InputError("The network's value is infinite.")
         return logits[:, 0].astype(np.float64)
 
-    def equal(self, a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    def equal(self, a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " n"]:
         """Which answers agree, [n]."""
         _check_comparable(a, b)
         return np.asarray(np.abs(a - b) <= self.tolerance, dtype=np.bool_)

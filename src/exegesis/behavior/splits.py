@@ -17,7 +17,7 @@ Batch: TypeAlias = SequenceBatch | ArrayBatch
 
 
 class Splits:
-    """Splits by name, each read and checked when it is first asked for.
+    """Splits by name (train, test, then the others), each read and checked when it is first asked for.
 
     A mapping in all but inheritance: a type checker at run time looks into what is known to be a mapping, and would
     read files by doing so.
@@ -26,7 +26,8 @@ class Splits:
     def __init__(self, sources: Mapping[str, Split | Callable[[], Split]]) -> None:
         if not sources:
             raise InputError("A behaviour needs at least one split.")
-        self._sources = dict(sources)
+        order = {"train": 0, "test": 1}
+        self._sources = {name: sources[name] for name in sorted(sources, key=lambda name: (order.get(name, 2), name))}
 
     def __getitem__(self, name: str) -> Split:
         source = self._sources[name]
@@ -53,7 +54,7 @@ class Splits:
 
 
 def split_paths(named: dict[str, str] | None, path: Path, suffix: str) -> dict[str, Path]:
-    """Files of the splits: train, test, then the others by name.
+    """Files of the splits by name.
 
     Args:
         named: file by name of split, relative to `path`; None for all files with the suffix beside it.
@@ -72,8 +73,7 @@ def split_paths(named: dict[str, str] | None, path: Path, suffix: str) -> dict[s
     for file in paths.values():
         if not file.is_file():
             raise InputError(f"{file} does not exist.")
-    order = {"train": 0, "test": 1}
-    return {name: paths[name] for name in sorted(paths, key=lambda name: (order.get(name, 2), name))}
+    return paths
 
 
 def arrays_of(split: Split) -> list[NDArray[Any]]:
