@@ -1,7 +1,7 @@
 """Programs on disk: `program.json` says what is computed, `tensors.safetensors` holds what nobody could explain yet.
 
-Equal graphs give equal bytes. A reader takes a file whole or refuses it in one sentence: another schema, a field that it
-not know, an op that the language does not have, a tensor that is missing or not the one that was saved.
+Equal graphs give equal bytes. A reader takes a file whole or refuses it in one sentence: another schema, a field that
+it does not know, an op that the language does not have, a tensor that is missing or not the one that was saved.
 """
 
 from __future__ import annotations

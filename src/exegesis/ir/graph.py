@@ -122,9 +122,12 @@ class Function:
     parent: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
-    """A program at any mix of levels. Change it with `with_nodes`, `replacing` and `pruned`; it never changes itself."""
+    """A program at any mix of levels. Change it with `with_nodes`, `replacing` and `pruned`; it never changes itself.
+
+    `==` asks whether two graphs are one object; `diff` compares what they hold.
+    """
 
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
@@ -203,7 +206,13 @@ class Graph:
         """Adds `new` and makes every reader of a key of `substitutes` read its value instead, then drops what is unused.
 
         The new nodes themselves keep the inputs they name, so a substitute may read what it replaces.
+
+        Raises:
+            GraphError: a node to be replaced does not exist, or what `sort_nodes` refuses.
         """
+        for name in substitutes:
+            if name not in self.by_id:
+                raise GraphError(f"The graph has no node {name!r} that could be replaced.")
         added = tuple(new)
         rewired = [replace(n, inputs=tuple(substitutes.get(i, i) for i in n.inputs)) for n in self.nodes]
         outputs = tuple(substitutes.get(o, o) for o in self.outputs)
@@ -215,10 +224,21 @@ class Graph:
         nodes = tuple(n for n in self.nodes if n.id in alive or n.level is Level.INPUT)
         named = {t for n in nodes for t in n.tensors.values()}
         named |= {s.basis for n in nodes for s in n.sites if s.basis}
-        functions = tuple(
-            replace(f, nodes=tuple(i for i in f.nodes if i in alive)) for f in self.functions if any(i in alive for i in f.nodes)
+        tensors = {k: v for k, v in self.tensors.items() if k in named}
+        return replace(self, nodes=nodes, tensors=tensors, functions=self._functions_of(alive))
+
+    def _functions_of(self, alive: frozenset[str]) -> tuple[Function, ...]:
+        """Functions with the nodes that are alive; those that hold none, not even in a function inside them, are gone."""
+        parents = {f.name: f.parent for f in self.functions}
+        kept: set[str | None] = set()
+        for function in self.functions:
+            name: str | None = function.name if any(i in alive for i in function.nodes) else None
+            while name is not None and name not in kept:
+                kept.add(name)
+                name = parents.get(name)
+        return tuple(
+            replace(f, nodes=tuple(i for i in f.nodes if i in alive)) for f in self.functions if f.name in kept
         )
-        return replace(self, nodes=nodes, tensors={k: v for k, v in self.tensors.items() if k in named}, functions=functions)
 
 
 def sort_nodes(nodes: Iterable[Node]) -> tuple[Node, ...]:

@@ -6,13 +6,14 @@ manager runs `check` after every pass.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from exegesis.ir.errors import GraphError
-from exegesis.ir.graph import Graph, Json, Kind, Level, Node
+from exegesis.ir.graph import Axis, Graph, Json, Kind, Level, Node
 
 Check = Callable[[Node, Graph], str | None]
 
@@ -44,7 +45,9 @@ class OpSpec:
 
 def number(value: Json) -> bool:
     """A finite number (booleans are not numbers here)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, int) or math.isfinite(value)
 
 
 def whole(value: Json) -> bool:
@@ -52,14 +55,29 @@ def whole(value: Json) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def positive(value: Json) -> bool:
+    """An integer above 0."""
+    return whole(value) and value > 0
+
+
 def flag(value: Json) -> bool:
     """A boolean."""
     return isinstance(value, bool)
 
 
-def one_of(*choices: str) -> Callable[[Json], bool]:
+@dataclass(frozen=True)
+class OneOf:
     """One of these words."""
-    return lambda value: value in choices
+
+    choices: tuple[str, ...]
+
+    def __call__(self, value: Json) -> bool:
+        return isinstance(value, str) and value in self.choices
+
+
+def one_of(*choices: str) -> OneOf:
+    """One of these words."""
+    return OneOf(choices)
 
 
 def wholes(value: Json) -> bool:
@@ -72,10 +90,19 @@ def anything(value: Json) -> bool:
     return True
 
 
+def axis_size(axis: str, graph: Graph) -> int | None:
+    """The size of an axis, a name or `=64`; None where it varies, or where the graph does not declare it."""
+    if axis.startswith("="):
+        return int(axis[1:]) if axis[1:].isdecimal() else None
+    return graph.axes[axis].size if axis in graph.axes else None
+
+
 def describe(node: Node, graph: Graph) -> str:
     """One line that shows a node the way an error must: op, type, sources with their types, attributes."""
     sources = ", ".join(f"{i}: {graph.by_id[i].type}" if i in graph.by_id else f"{i}: missing" for i in node.inputs)
-    return f"{node.id} = {node.op}({sources}) -> {node.type} {dict(node.attrs) or ''}".rstrip()
+    attrs = str(dict(node.attrs)) if node.attrs else ""
+    attrs = attrs if len(attrs) <= 300 else f"{attrs[:300]} …"  # a table of a thousand rows tells nobody what is wrong
+    return f"{node.id} = {node.op}({sources}) -> {node.type} {attrs}".rstrip()
 
 
 def _roles(spec: OpSpec, count: int) -> list[str] | None:
@@ -141,10 +168,55 @@ def check_node(node: Node, graph: Graph, specs: Mapping[str, OpSpec]) -> str | N
 
 
 def _check_axes(node: Node, graph: Graph) -> str | None:
-    for axis in (*node.type.axes, *((node.type.of,) if node.type.of else ())):
+    for axis in (*node.type.axes, *((node.type.of,) if node.type.of is not None else ())):
+        if axis.startswith("=") and not axis[1:].isdecimal():
+            return f"uses axis {axis!r}, which is no size"
         if not axis.startswith("=") and axis not in graph.axes:
             return f"uses axis {axis!r}, which the graph does not declare"
     return None
+
+
+def _check_axis(name: str, axis: Axis) -> str | None:
+    if axis.name != name:
+        return f"is called {axis.name!r} itself"
+    if name.startswith("="):
+        return "has a name that stands for a size"
+    if axis.labels is not None and len(axis.labels) != axis.size:
+        return f"has {len(axis.labels)} labels and size {axis.size}"
+    return None
+
+
+def _check_sites(node: Node, graph: Graph) -> str | None:
+    for site in node.sites:
+        if site.basis is not None and site.basis not in graph.tensors:
+            return f"lives in the subspace {site.basis!r}, a tensor that the graph does not hold"
+        if unknown := [axis for axis, _ in site.index if axis not in site.axes]:
+            return f"lives at an index of axis {unknown[0]!r}, which {site.value!r} does not have"
+    return None
+
+
+def _check_functions(graph: Graph) -> None:
+    parents = {f.name: f.parent for f in graph.functions}
+    if len(parents) < len(graph.functions):
+        names = [f.name for f in graph.functions]
+        raise GraphError(f"Two functions share the name {next(n for n in names if names.count(n) > 1)!r}.")
+    holder: dict[str, str] = {}
+    for function in graph.functions:
+        for name in function.nodes:
+            if name not in graph.by_id:
+                raise GraphError(f"Function {function.name!r} holds node {name!r}, which does not exist.")
+            if name in holder:
+                raise GraphError(f"Functions {holder[name]!r} and {function.name!r} both hold node {name!r}.")
+            holder[name] = function.name
+        above = function.parent
+        seen = {function.name}
+        while above is not None:
+            if above not in parents:
+                raise GraphError(f"Function {function.name!r} is inside {above!r}, which does not exist.")
+            if above in seen:
+                raise GraphError(f"Function {above!r} is inside itself.")
+            seen.add(above)
+            above = parents[above]
 
 
 def check(graph: Graph) -> None:
@@ -159,14 +231,17 @@ def check(graph: Graph) -> None:
     for node in graph.nodes:
         if early := [i for i in node.inputs if i not in seen]:
             raise GraphError(f"Node {node.id!r} reads {early[0]!r} before it is computed.")
+        if node.id in seen:
+            raise GraphError(f"Two nodes share the id {node.id!r}.")
         seen.add(node.id)
         specs = {node.op: tensor_spec(node.op)} if node.level is Level.TENSOR else SPECS
-        problem = _check_axes(node, graph) or check_node(node, graph, specs)
+        problem = _check_axes(node, graph) or check_node(node, graph, specs) or _check_sites(node, graph)
         if problem:
             raise GraphError(f"Node {node.id!r} {problem}.\n  {describe(node, graph)}")
     for output in graph.outputs:
         if output not in seen:
             raise GraphError(f"The graph gives {output!r}, which it does not compute.")
-    for function in graph.functions:
-        if unknown := [i for i in function.nodes if i not in seen]:
-            raise GraphError(f"Function {function.name!r} holds node {unknown[0]!r}, which does not exist.")
+    for name, axis in graph.axes.items():
+        if problem := _check_axis(name, axis):
+            raise GraphError(f"Axis {name!r} {problem}.")
+    _check_functions(graph)

@@ -9,7 +9,7 @@ Values of a category are integers; -1 stands for "none" (nothing was selected).
 from __future__ import annotations
 
 from exegesis.ir.graph import Graph, Json, Kind, Node
-from exegesis.ir.spec import OpSpec, flag, number, one_of, whole, wholes
+from exegesis.ir.spec import OpSpec, axis_size, flag, number, one_of, positive, whole, wholes
 
 
 def _table(value: Json) -> bool:
@@ -21,14 +21,21 @@ def _table(value: Json) -> bool:
 
 
 def _weights(value: Json) -> bool:
-    """Pairs [category, weight]."""
-    return isinstance(value, list | tuple) and all(len(p) == 2 and whole(p[0]) and number(p[1]) for p in value)
+    """Pairs [category, weight], no category twice."""
+    if not isinstance(value, list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in value):
+        return False
+    return all(whole(c) and number(w) for c, w in value) and len({c for c, _ in value}) == len(value)
 
 
 def _terms(value: Json) -> bool:
     """Triples [coefficient, which input, class or null]."""
     return isinstance(value, list | tuple) and all(
-        len(t) == 3 and number(t[0]) and whole(t[1]) and (t[2] is None or whole(t[2])) for t in value
+        isinstance(t, list | tuple)
+        and len(t) == 3
+        and number(t[0])
+        and whole(t[1])
+        and (t[2] is None or whole(t[2]))
+        for t in value
     )
 
 
@@ -41,15 +48,28 @@ def _terms_fit(node: Node, graph: Graph) -> str | None:
     for _, source, cls in node.attrs["terms"]:
         if not 0 <= source < len(node.inputs):
             return f"has a term over input {source} of {len(node.inputs)}"
-        kind = graph[node.inputs[source]].type.kind
-        if cls is None and kind == "category":
+        read = graph[node.inputs[source]].type
+        if cls is None and read.kind == "category":
             return f"has a term over category {node.inputs[source]!r} without saying which class"
+        if cls is not None and read.kind == "real":
+            size = axis_size(read.axes[-1], graph) if read.axes else None
+            if size is None or not 0 <= cls < size:
+                return f"has a term over class {cls} of {node.inputs[source]!r}, whose last axis has size {size}"
     return None
 
 
 def _rows_fit(node: Node, graph: Graph) -> str | None:
     if any(len(r) != len(node.inputs) + 1 for r in node.attrs["rows"]):
         return f"has a row whose length is not {len(node.inputs)} inputs and a result"
+    keys = [tuple(r[:-1]) for r in node.attrs["rows"]]
+    if len(set(keys)) < len(keys):
+        return f"has two rows for {list(next(k for k in keys if keys.count(k) > 1))}"
+    return None
+
+
+def _one_per_condition(node: Node, graph: Graph) -> str | None:
+    if len(node.attrs["gives"]) != len(node.inputs) - 1:
+        return f"has {len(node.attrs['gives'])} results for {len(node.inputs) - 1} conditions"
     return None
 
 
@@ -148,7 +168,7 @@ VARIABLES = (
         gives=("category", "bool"),
         check=_rows_fit,
     ),
-    OpSpec("symbolic.mod", "The remainder of a category or number by `period`.", ("value",), attrs={"period": whole, "plus?": whole}, gives=("category",)),
+    OpSpec("symbolic.mod", "The remainder of a category or number by `period`.", ("value",), attrs={"period": positive, "plus?": whole}, gives=("category",)),
     OpSpec("symbolic.shift", "The category plus a constant.", ("value",), attrs={"by": whole}, gives=("category",)),
     OpSpec(
         "symbolic.form",
@@ -178,7 +198,7 @@ ANSWERS = (
     OpSpec(
         "symbolic.choose",
         "The result `gives[k]` of the first condition k that holds, else `other`.",
-        ("condition*",),
+        ("condition", "condition*"),
         kinds={"condition": ("bool",)},
         attrs={"gives": wholes, "other": whole},
         gives=("category",),
@@ -198,6 +218,7 @@ ANSWERS = (
         kinds={"condition": ("bool",)},
         attrs={"gives": wholes, "always": wholes},
         gives=("bool",),
+        check=_one_per_condition,
     ),
 )
 

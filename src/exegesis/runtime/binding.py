@@ -46,7 +46,7 @@ class Binding:
             GraphError: the graph does not declare the axis.
         """
         if axis.startswith("="):
-            return int(axis[1:])
+            return int(axis.removeprefix("="))
         if axis not in self.axes:
             raise GraphError(f"Node {self.node.id!r} uses axis {axis!r}, which the graph does not declare.")
         return self.axes[axis].size

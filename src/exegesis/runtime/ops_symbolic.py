@@ -44,7 +44,7 @@ def _first_largest(values: Tensor) -> Tensor:
 
 def _class_count(at: Binding) -> int | None:
     """The size of the last axis of a node's type: its classes."""
-    if len(at.node.type.axes) < 3:
+    if not at.node.type.axes:
         raise GraphError(f"Node {at.node.id!r} ({at.node.op}) needs a class axis in its type; it has {at.node.type}.")
     return at.size(at.node.type.axes[-1])
 
@@ -61,7 +61,8 @@ def share(at: Binding) -> Compute:
 
     def compute(selector: Tensor, value: Tensor) -> Tensor:
         total = selector.sum(-1, keepdim=True)
-        return counted(selector, value) / torch.where(total > 0, total, 1)
+        shares: Tensor = counted(selector, value) / torch.where(total > 0, total, 1)
+        return shares
 
     return compute
 
@@ -149,12 +150,7 @@ def shift(at: Binding) -> Compute:
 def form(at: Binding) -> Compute:
     """Terms [b, s] or [b, s, V] → [b, s] (or [b, s, V] where a term without a class has a class axis)."""
     terms, plus = at.attr("terms"), float(at.attr("plus"))
-    for _, source, cls in terms:
-        read_at = at.sources[source]
-        if cls is not None and read_at.kind == "real" and len(read_at.axes) < 3:
-            raise GraphError(
-                f"Node {at.node.id!r} reads class {cls} of input {source}, which has no class axis ({read_at})."
-            )
+    rank = len(at.node.type.axes)
 
     def read(value: Tensor, source: int, cls: int | None) -> Tensor:
         if cls is None:
@@ -164,13 +160,11 @@ def form(at: Binding) -> Compute:
         return (value.long() == cls).to(at.real)
 
     def compute(*inputs: Tensor) -> Tensor:
-        total = torch.full(inputs[0].shape[:2], plus, dtype=at.real, device=inputs[0].device)
+        if not terms:
+            return torch.full(inputs[0].shape[:rank], plus, dtype=at.real, device=inputs[0].device)
         parts = [coefficient * read(inputs[source], source, cls) for coefficient, source, cls in terms]
-        if any(p.ndim > total.ndim for p in parts):
-            total = total[..., None]
-            parts = [p if p.ndim == total.ndim else p[..., None] for p in parts]
-        for part in parts:
-            total = total + part
+        widest = max(p.ndim for p in parts)
+        total: Tensor = sum(p.reshape(*p.shape, *[1] * (widest - p.ndim)) for p in parts) + plus
         return total
 
     return compute
@@ -220,8 +214,8 @@ def largest(at: Binding) -> Compute:
 
 def always(at: Binding) -> Compute:
     """like [b, s, …] → [b, s]."""
-    value = at.attr("value")
-    return lambda like: torch.full(like.shape[:2], value, dtype=torch.long, device=like.device)
+    value, rank = at.attr("value"), len(at.node.type.axes)
+    return lambda like: torch.full(like.shape[:rank], value, dtype=torch.long, device=like.device)
 
 
 # Answers
@@ -248,12 +242,12 @@ def prefer(at: Binding) -> Compute:
 def allow(at: Binding) -> Compute:
     """like [b, s, …], conditions [b, s] → [b, s, outputs] booleans."""
     gives, always_allowed = at.attr("gives"), at.attr("always")
-    size = _class_count(at)
+    size, rank = _class_count(at), len(at.node.type.axes) - 1
     if size is None:
         size = max([*gives, *always_allowed], default=0) + 1
 
     def compute(like: Tensor, *conditions: Tensor) -> Tensor:
-        allowed = torch.zeros((*like.shape[:2], size), dtype=torch.bool, device=like.device)
+        allowed = torch.zeros((*like.shape[:rank], size), dtype=torch.bool, device=like.device)
         for output in always_allowed:
             allowed[..., output] = True
         for condition, output in zip(conditions, gives, strict=True):
