@@ -1,5 +1,5 @@
 """Read-only experiments on networks and programs: agreement, patching, ablation."""
 
-from exegesis.measure.oracle import Bench, Observed
+from exegesis.measure.bench import Bench, Observed
 
 __all__ = ["Bench", "Observed"]

@@ -71,7 +71,11 @@ def _positions_for(network: Network, batch: SequenceBatch) -> Tensor | None:
 
 def batch_answers(source: Source, batch: Batch, readout: Readout) -> Answers:
     """Canonical answers at the scored places of a batch, in its order: [k], or [k, outputs] for a `sign` readout."""
-    found = outputs(source, batch)
+    return read_answers(source, outputs(source, batch), batch, readout)
+
+
+def read_answers(source: Source, found: NDArray[Any], batch: Batch, readout: Readout) -> Answers:
+    """Canonical answers at the scored places of a batch, read off what `outputs` gave there."""
     plain_rank = 2 if isinstance(batch, SequenceBatch) else 1
     if found.ndim == plain_rank:
         found = found[..., None]

@@ -21,10 +21,10 @@ class Block:
     causal: bool
     heads: int
 
-    def label(self, head: int) -> str:
-        """How the field calls a head: `L0H1`."""
-        layer = self.write.split(".", 1)[0].removeprefix("L")
-        return f"L{layer}H{head}"
+    @property
+    def layer(self) -> str:
+        """The layer, as node ids begin with it: `L0`."""
+        return self.write.split(".", 1)[0]
 
 
 def attention_blocks(graph: Graph) -> Iterator[Block]:

@@ -16,20 +16,19 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from exegesis.ir import Axis, Graph, Site, Type
+from exegesis.ir import Axis, Graph, Level, Site, Type
 from exegesis.measure import Bench
-from exegesis.measure.oracle import read_answers
 from exegesis.passes.draft import Draft
+from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 from exegesis.passes.raising.head_view import SEQUENCE, HeadView
 from exegesis.passes.raising.heads import Block, attention_blocks, without_head, write_weight
 from exegesis.passes.raising.selectors import SELECTORS
-from exegesis.runtime import Executor
 
 NAME = "raise_heads"
 
 
 @dataclass(frozen=True)
-class Settings:
+class RaiseHeads:
     """When a head counts as explained.
 
     Attributes:
@@ -46,30 +45,39 @@ class Settings:
     views: int = 3
     hard: float = 0.98
 
+    name = NAME
+    stage = "raise"
+    guarantee = Guarantee.STATISTICAL
 
-@dataclass(frozen=True)
-class HeadReport:
-    """What became of one head."""
+    def requires(self, graph: Graph) -> str | None:
+        """A token input and at least one attention block at component level."""
+        if not any(n.op == "input.tokens" for n in graph.inputs):
+            return "the network reads no tokens"
+        return None if any(attention_blocks(graph)) else "no attention block was recognised"
 
-    head: str
-    fate: str
-    value: str | None
-    tried: tuple[tuple[str, float, float], ...] = ()
+    def ensures(self, graph: Graph) -> str | None:
+        """Whatever is offered beside the network's output is a symbolic variable."""
+        wrong = [o for o in graph.outputs[1:] if graph[o].level is not Level.SYMBOLIC]
+        return f"{wrong[0]} is offered, but is not symbolic" if wrong else None
 
-
-@dataclass(frozen=True)
-class Raised:
-    """The graph with heads replaced. Its outputs are the network's, then every variable that was offered."""
-
-    graph: Graph
-    reports: tuple[HeadReport, ...]
+    def run(self, graph: Graph, setting: Setting) -> Outcome:
+        """The graph with every head replaced for which an idiom keeps the answers. Its outputs are the network's, then every variable that is offered."""
+        tokens = next(n.id for n in graph.inputs if n.op == "input.tokens")
+        state = _State(replace(graph, axes={**graph.axes, "key": Axis("key")}), [tokens])
+        for write, heads in [(b.write, b.heads) for b in attention_blocks(graph)]:
+            passed = 0
+            for number in range(heads):
+                block = next(b for b in attention_blocks(state.graph) if b.write == write)
+                if not _raise_one(state, block, passed, number, setting.fit, self):
+                    passed += 1
+        return Outcome(state.graph, tuple(state.attempts))
 
 
 @dataclass
 class _State:
     graph: Graph
     categories: list[str]
-    reports: list[HeadReport] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -89,24 +97,9 @@ class _Tried:
     distance: float
 
 
-def raise_heads(graph: Graph, bench: Bench, settings: Settings = Settings()) -> Raised:
-    """The graph with every head replaced for which an idiom keeps the answers."""
-    tokens = next(n.id for n in graph.inputs if n.op == "input.tokens")
-    state = _State(replace(graph, axes={**graph.axes, "key": Axis("key")}), [tokens])
-    for write, heads in [(b.write, b.heads) for b in attention_blocks(graph)]:
-        label = write.split(".", 1)[0]
-        passed = 0
-        for number in range(heads):
-            block = next(b for b in attention_blocks(state.graph) if b.write == write)
-            if not _raise_one(state, block, passed, f"{label}H{number}", number, bench, settings):
-                passed += 1
-    return Raised(state.graph, tuple(state.reports))
-
-
-def _raise_one(
-    state: _State, block: Block, head: int, label: str, number: int, bench: Bench, settings: Settings
-) -> bool:
+def _raise_one(state: _State, block: Block, head: int, number: int, bench: Bench, settings: RaiseHeads) -> bool:
     """Tries to replace one head. Returns whether it is gone from its block."""
+    label = f"{block.layer}H{number}"
     seen = _look(state, block, head, bench)
     value, table, kept_value = _choose_value(state, block, head, bench, seen, settings)
     draft = Draft(state.graph, NAME)
@@ -118,7 +111,7 @@ def _raise_one(
         gathered = [torch.bmm(w, table[c.long() + 1]) for w, c in zip(weights, seen.view.variables[value], strict=True)]
         kept = _agreement(state.graph, block, head, bench, seen, gathered)
         tried.append(_Tried(selector, weights, kept, _distance(weights, seen.view)))
-    figures = tuple((t.selector, t.kept, t.distance) for t in tried)
+    figures = tuple((f"{t.selector} {what}", value) for t in tried for what, value in (("keeps", t.kept), ("is off by", t.distance)))
     faithful = [t for t in tried if t.kept >= settings.keep]
     mean = torch.cat([m[:, head][live] for m, live in zip(seen.mixes, seen.view.live, strict=True)]).mean(0)
     idle = _agreement(state.graph, block, head, bench, seen, [mean.expand_as(m[:, head]) for m in seen.mixes])
@@ -128,14 +121,14 @@ def _raise_one(
     standin = next((t for t in faithful if t in close), None)
     if standin is None and not needed and not close:
         _drop(state, block, head, mean)
-        state.reports.append(HeadReport(label, f"not needed (its mean keeps {idle:.4f} of the answers)", None, figures))
+        state.attempts.append(Attempt(label, f"not needed: its mean keeps {idle:.4f} of the answers", True, figures))
         return True
     _offer(state, draft, close, value, seen, settings, _sites(state.graph, block, number), label)
     if standin is None:
-        state.reports.append(HeadReport(label, "left as it is", value, figures))
+        state.attempts.append(Attempt(label, f"stays as it is; {len(close)} views of it are offered", False, figures))
         return False
     _replace(state, block, head, standin.selector, value, table)
-    state.reports.append(HeadReport(label, f"{standin.selector} (keeps {standin.kept:.4f})", value, figures))
+    state.attempts.append(Attempt(label, f"{standin.selector} over {value} keeps {standin.kept:.4f} of the answers", True, figures))
     return True
 
 
@@ -165,15 +158,13 @@ def _size(graph: Graph, variable: str) -> int:
 
 def _agreement(graph: Graph, block: Block, head: int, bench: Bench, seen: _Seen, instead: Sequence[Tensor]) -> float:
     """Share of answers kept when this head's output is replaced, everything upstream held fixed."""
-    run = Executor(graph)
-    out = graph.outputs[0]
-    same = 0
-    for batch, mix, new in zip(bench.batches, seen.mixes, instead, strict=True):
-        changed = mix.clone()
-        changed[:, head] = new
-        value = run.run(batch.inputs, [out], given={block.mix: changed})[out]
-        same += int(bench.readout.equal(read_answers(graph, value, batch.scored, bench.readout), batch.answers).sum())
-    return same / bench.n
+
+    def given(k: int) -> dict[str, Tensor]:
+        changed = seen.mixes[k].clone()
+        changed[:, head] = instead[k]
+        return {block.mix: changed}
+
+    return bench.agreement_given(graph, given)
 
 
 def _normal(weights: Tensor) -> Tensor:
@@ -190,7 +181,7 @@ def _distance(weights: Sequence[Tensor], view: HeadView) -> float:
 
 
 def _choose_value(
-    state: _State, block: Block, head: int, bench: Bench, seen: _Seen, settings: Settings
+    state: _State, block: Block, head: int, bench: Bench, seen: _Seen, settings: RaiseHeads
 ) -> tuple[str, Tensor, float]:
     """The variable whose category decides what a key contributes: the first that keeps the answers, else the best."""
     found = []
@@ -225,7 +216,7 @@ def _offer(
     views: Sequence[_Tried],
     value: str,
     seen: _Seen,
-    settings: Settings,
+    settings: RaiseHeads,
     sites: tuple[Site, ...],
     label: str,
 ) -> None:
@@ -254,7 +245,7 @@ def _is_weighted(draft: Draft, selector: str) -> bool:
     return any(draft[i].type.kind == "selector" and _is_weighted(draft, i) for i in node.inputs)
 
 
-def _is_hard(weights: Sequence[Tensor], seen: _Seen, value: str, settings: Settings) -> bool:
+def _is_hard(weights: Sequence[Tensor], seen: _Seen, value: str, settings: RaiseHeads) -> bool:
     """Whether nearly every live query that looks at anything sees one category of the value only."""
     single = total = 0
     for w, live, c in zip(weights, seen.view.live, seen.view.variables[value], strict=True):

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from exegesis.behavior import Argmax, Sign
-from exegesis.ir import Axis, Graph, Type
+from exegesis.ir import Axis, Graph, Level, Type
 from exegesis.measure import Bench
 from exegesis.passes.draft import Draft
+from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 from exegesis.passes.raising.head_view import SEQUENCE
 from exegesis.passes.raising.observations import Observations
 from exegesis.passes.raising.readouts import Readout, propose
@@ -26,7 +27,7 @@ _PERIODS = (2, 3, 4)
 
 
 @dataclass(frozen=True)
-class Settings:
+class RaiseReadout:
     """How well a readout must do.
 
     Attributes:
@@ -37,39 +38,38 @@ class Settings:
     tolerance: float = 0.002
     held_out: float = 0.99
 
+    name = NAME
+    stage = "raise"
+    guarantee = Guarantee.STATISTICAL
 
-@dataclass(frozen=True)
-class RaisedReadout:
-    """The graph with the readout in place (or as it was), which idiom it is, and the candidates with their bits and agreement."""
+    def requires(self, graph: Graph) -> str | None:
+        """A token input, and an output that is not an answer yet."""
+        if not any(n.op == "input.tokens" for n in graph.inputs):
+            return "the network reads no tokens"
+        return None if graph[graph.outputs[0]].type.kind == "real" else "the program gives answers already"
 
-    graph: Graph
-    idiom: str | None
-    tried: tuple[tuple[str, float, float], ...]
+    def ensures(self, graph: Graph) -> str | None:
+        """One output is left."""
+        return None if len(graph.outputs) == 1 else "variables are still on offer"
 
-
-def raise_readout(graph: Graph, fit: Bench, held: Bench, settings: Settings = Settings()) -> RaisedReadout:
-    """Fits readouts over the graph's offered variables (its outputs after the first) and puts the best in place.
-
-    Args:
-        graph: a graph whose first output is the network's, the others the variables on offer.
-        fit: inputs to fit on.
-        held: inputs to accept on.
-        settings: thresholds.
-    """
-    if not isinstance(fit.readout, Argmax | Sign):
-        return RaisedReadout(graph, None, ())
-    draft = Draft(graph, NAME)
-    variables = _variables(graph, draft)
-    offered = draft.whole()
-    seen = _observe(offered, fit, variables)
-    tried = []
-    for readout in propose(seen, tolerance=settings.tolerance, answer=_answer_type(graph, fit)):
-        placed = _place(offered, readout)
-        agreement = held.agreement(placed)
-        tried.append((readout.idiom, readout.total(seen), agreement))
-        if agreement >= settings.held_out:
-            return RaisedReadout(placed, readout.idiom, tuple(tried))
-    return RaisedReadout(replace(graph, outputs=graph.outputs[:1]).pruned(), None, tuple(tried))
+    def run(self, graph: Graph, setting: Setting) -> Outcome:
+        """Fits readouts over the offered variables (the outputs after the first) and puts the shortest in place."""
+        without = replace(graph, outputs=graph.outputs[:1]).pruned()
+        if not isinstance(setting.readout, Argmax | Sign):
+            return Outcome(without, (Attempt("readout", "a real-valued answer has no readout idiom", False),))
+        draft = Draft(graph, NAME)
+        variables = _variables(graph, draft)
+        offered = draft.whole()
+        seen = _observe(offered, setting.fit, variables, setting.seed)
+        attempts = []
+        for readout in propose(seen, tolerance=self.tolerance, answer=_answer_type(graph, setting.fit)):
+            placed = _place(offered, readout)
+            agreement = setting.held.agreement(placed)
+            figures = (("bits", readout.total(seen)), ("held-out agreement", agreement))
+            attempts.append(Attempt("readout", readout.idiom, agreement >= self.held_out, figures))
+            if agreement >= self.held_out:
+                return Outcome(placed, tuple(attempts))
+        return Outcome(without, tuple(attempts))
 
 
 def _variables(graph: Graph, draft: Draft) -> list[str]:
@@ -84,12 +84,13 @@ def _variables(graph: Graph, draft: Draft) -> list[str]:
     return [tokens.id, *graph.outputs[1:], *periods]
 
 
-def _observe(graph: Graph, bench: Bench, variables: list[str]) -> Observations:
+def _observe(graph: Graph, bench: Bench, variables: list[str], seed: int) -> Observations:
     values = bench.at_scored(graph, variables)
     categories = {v: values[v].astype(np.int64) for v in variables if graph[v].type.kind == "category"}
     counts = {v: values[v].astype(np.float64) for v in variables if graph[v].type.kind == "real"}
     sizes = {v: graph.axes[graph[v].type.of or ""].size or 0 for v in categories}
-    return Observations(categories, sizes, counts, bench.answers)
+    cost = {v: _definition_bits(graph, v) for v in variables}
+    return Observations(categories, sizes, counts, bench.answers, cost, seed)
 
 
 def _answer_type(graph: Graph, bench: Bench) -> Type:
@@ -102,3 +103,9 @@ def _place(graph: Graph, readout: Readout) -> Graph:
     draft = Draft(graph, NAME)
     answer = readout.write(draft)
     return draft.whole(outputs=(answer,)).pruned()
+
+
+def _definition_bits(graph: Graph, variable: str) -> float:
+    """What the program pays for having a variable: the symbolic nodes it is made of."""
+    nodes = [graph[n] for n in graph.upstream([variable])]
+    return sum(6 + 2 * len(str(dict(n.attrs))) for n in nodes if n.level is Level.SYMBOLIC)

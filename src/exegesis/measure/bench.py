@@ -1,0 +1,96 @@
+"""The bench that passes work on: inputs of one split, what the network answers there, and how a changed graph compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from exegesis.behavior import Answers, Readout, SequenceBatch, SequenceSplit
+from exegesis.ir import Graph, InputError
+from exegesis.runtime import Executor
+from exegesis.runtime.answers import MAX_TOKENS, batch_answers, batch_inputs, read_answers
+
+Values = dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """One batch on the bench.
+
+    Attributes:
+        batch: the rows, all of one length.
+        inputs: input node id → [b, s].
+        scored: [b, s], which positions count.
+        answers: the network's answers there, in the readout's canonical form.
+    """
+
+    batch: SequenceBatch
+    inputs: Mapping[str, Tensor]
+    scored: Tensor
+    answers: Answers
+
+
+class Bench:
+    """Inputs of a split, served in batches of equal length, with the answers of the graph it was made with.
+
+    Args:
+        graph: the lifted network.
+        readout: how its outputs are read.
+        split: the inputs.
+        max_tokens: how many tokens a batch may hold; this bounds the memory.
+
+    Raises:
+        InputError: no position of the split is scored.
+    """
+
+    def __init__(self, graph: Graph, readout: Readout, split: SequenceSplit, *, max_tokens: int = MAX_TOKENS) -> None:
+        self.readout = readout
+        self.split = split
+        self.batches: list[Observed] = []
+        run = Executor(graph)
+        for batch in split.batches(max_tokens):
+            scored = torch.from_numpy(batch.scored)
+            answers = batch_answers(run, batch, readout)
+            self.batches.append(Observed(batch, batch_inputs(run, batch), scored, answers))
+        self.n = sum(len(b.answers) for b in self.batches)
+        if not self.n:
+            raise InputError(f"Split {split.name} has no scored position; there is no behaviour to look at.")
+
+    @property
+    def answers(self) -> Answers:
+        """The network's answers at every scored position, in the order of the batches."""
+        return np.concatenate([b.answers for b in self.batches])
+
+    def each(self, graph: Graph, want: Sequence[str]) -> Iterator[tuple[Observed, Values]]:
+        """Values of nodes, batch by batch."""
+        run = Executor(graph)
+        for seen in self.batches:
+            yield seen, run.run(seen.inputs, list(want))
+
+    def at_scored(self, graph: Graph, want: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+        """Values of nodes whose first axes are batch and position, at scored positions: [n, ...]."""
+        parts: dict[str, list[NDArray[np.generic]]] = {w: [] for w in want}
+        for seen, values in self.each(graph, want):
+            for w in want:
+                parts[w].append(values[w].expand(*seen.scored.shape, *values[w].shape[2:])[seen.scored].numpy())
+        return {w: np.concatenate(p) for w, p in parts.items()}
+
+    def agreement(self, graph: Graph) -> float:
+        """Share of scored positions at which the graph answers as the network does."""
+        return self.agreement_given(graph, lambda k: {})
+
+    def agreement_given(self, graph: Graph, given: Callable[[int], Values]) -> float:
+        """Agreement when some values are put in place of the graph's own: `given(k)` holds those of batch k by node id."""
+        run = Executor(graph)
+        out = graph.outputs[0]
+        same = 0
+        for k, seen in enumerate(self.batches):
+            value = run.run(seen.inputs, [out], given=given(k))[out]
+            said = read_answers(run, value.numpy(), seen.batch, self.readout)
+            same += int(self.readout.equal(said, seen.answers).sum())
+        return same / self.n

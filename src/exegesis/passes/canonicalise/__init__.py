@@ -1,0 +1,1 @@
+"""Canonicalisation: exact rewrites that leave less to look at."""

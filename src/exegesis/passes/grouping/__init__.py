@@ -1,0 +1,1 @@
+"""Grouping: parts of the program become functions."""

@@ -1,0 +1,147 @@
+"""Namers: what a variable computes decides what it is called and how it is described.
+
+A namer is a function `(Graph, Node, Labels) -> (name, sentence) | None`. It may give up; the first that does not, wins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from exegesis.ir import Graph, Node
+
+Named = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Names given so far, by node id, and what categories are called."""
+
+    names: Mapping[str, str]
+    tokens: Sequence[str]
+
+    def of(self, node_id: str) -> str:
+        """The name of a variable, or its id while it has none."""
+        return self.names.get(node_id, node_id)
+
+    def token(self, k: int) -> str:
+        """The label of a token as part of a name."""
+        if k < 0:
+            return "none"
+        label = self.tokens[k] if k < len(self.tokens) else str(k)
+        return re.sub(r"\W+", "", label) or f"token{k}"
+
+
+Namer = Callable[[Graph, Node, Labels], Named | None]
+
+
+def copied_from_a_distance(graph: Graph, node: Node, labels: Labels) -> Named | None:
+    """`copy(back(k), v)`."""
+    if node.op != "symbolic.copy" or (selector := graph[node.inputs[0]]).op != "symbolic.back":
+        return None
+    what, by = _singular(labels.of(node.inputs[1])), selector.attrs["by"]
+    if by == 0:
+        return f"own_{what}", f"The {_words(what)} at the position itself."
+    if by == 1:
+        return f"previous_{what}", f"The {_words(what)} one position back."
+    return f"{what}_{by}_back", f"The {_words(what)} {by} positions back."
+
+
+def copied_from_the_start(graph: Graph, node: Node, labels: Labels) -> Named | None:
+    """`copy(at(k), v)`."""
+    if node.op != "symbolic.copy" or (selector := graph[node.inputs[0]]).op != "symbolic.at":
+        return None
+    what, index = _singular(labels.of(node.inputs[1])), selector.attrs["index"]
+    name = f"first_{what}" if index == 0 else f"{what}_at_{index}"
+    return name, f"The {_words(what)} at position {index}."
+
+
+def copied_from_a_match(graph: Graph, node: Node, labels: Labels) -> Named | None:
+    """`copy(match(q, k), v)`."""
+    if node.op != "symbolic.copy" or (selector := graph[node.inputs[0]]).op != "symbolic.match":
+        return None
+    query, renamed = graph[selector.inputs[0]], ""
+    if query.op == "symbolic.relabel":
+        pairs = [f"{labels.token(a)} looks for {labels.token(b)}" for a, b in query.attrs["table"]]
+        renamed = f" ({', '.join(pairs)})"
+        query = graph[query.inputs[0]]
+    q, k, v = (_singular(labels.of(i)) for i in (query.id, selector.inputs[1], node.inputs[1]))
+    if k == f"previous_{q}" and v == q:
+        return f"{v}_that_followed", f"The {_words(v)} that came after the earlier occurrence of the {_words(q)}{renamed}."
+    return f"{v}_where_{k}_is_{q}", f"The {_words(v)} at the position whose {_words(k)} is the {_words(q)}{renamed}."
+
+
+def copied_from_somewhere(graph: Graph, node: Node, labels: Labels) -> Named | None:
+    """Any other copy."""
+    if node.op != "symbolic.copy":
+        return None
+    what = _singular(labels.of(node.inputs[1]))
+    return f"{what}_seen", f"The one {_words(what)} that is seen among the positions looked at."
+
+
+def tallied(graph: Graph, node: Node, labels: Labels) -> Named | None:
+    """`count(selector, v)` or `share(selector, v)`."""
+    if node.op not in ("symbolic.count", "symbolic.share"):
+        return None
+    selector = graph[node.inputs[0]]
+    what = _singular(labels.of(node.inputs[1]))
+    noun, verb = ("count", "How often") if node.op == "symbolic.count" else ("share", "How much of what is looked at is")
+    where, how = _place(graph, selector, labels)
+    sentence = f"How often each {_words(what)} occurs {how}." if verb == "How often" else f"The share of each {_words(what)} {how}."
+    return f"{noun}_of_each_{what}{where}", sentence
+
+
+def combined(graph: Graph, node: Node, labels: Labels) -> Named | None:
+    """A linear form with few whole coefficients."""
+    if node.op != "symbolic.form" or len(node.attrs["terms"]) > 3 or node.attrs["plus"]:
+        return None
+    parts = []
+    for coefficient, source, cls in node.attrs["terms"]:
+        label = labels.token(cls) if cls is not None else labels.of(node.inputs[source])
+        if not float(coefficient).is_integer() or not label.isascii() or not label:
+            return None
+        sign = "minus_" if coefficient < 0 else "plus_" if parts else ""
+        times = "" if abs(coefficient) == 1 else f"{int(abs(coefficient))}_"
+        parts.append(f"{sign}{times}{label}")
+    return "_".join(parts).lower(), ""
+
+
+NAMERS: tuple[Namer, ...] = (
+    copied_from_a_distance,
+    copied_from_the_start,
+    copied_from_a_match,
+    copied_from_somewhere,
+    tallied,
+    combined,
+)
+
+
+def _place(graph: Graph, selector: Node, labels: Labels) -> tuple[str, str]:
+    """Where a selector looks, as a suffix and in words."""
+    match selector.op:
+        case "symbolic.everywhere":
+            return ("", "so far") if selector.attrs["causal"] else ("", "in the whole sequence")
+        case "symbolic.back":
+            return f"_{selector.attrs['by']}_back", f"{selector.attrs['by']} positions back"
+        case "symbolic.where":
+            inner, words = _place(graph, graph[selector.inputs[0]], labels)
+            values = ", ".join(labels.token(v) for v in selector.attrs["values"][:4])
+            relation = "is none of" if selector.attrs["negated"] else "is"
+            return f"{inner}_there", f"{words}, where the {_words(_singular(labels.of(selector.inputs[1])))} {relation} {values}"
+        case "symbolic.weigh":
+            inner, words = _place(graph, graph[selector.inputs[0]], labels)
+            return f"{inner}_weighed", f"{words}, weighed by the {_words(_singular(labels.of(selector.inputs[1])))}"
+        case "symbolic.match":
+            k, q = (_words(_singular(labels.of(i))) for i in (selector.inputs[1], selector.inputs[0]))
+            return "_there", f"where the {k} is the {q}"
+        case _:
+            return "_there", "among the positions looked at"
+
+
+def _singular(name: str) -> str:
+    return "token" if name == "tokens" else name
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,1 @@
+"""Pruning: what the behaviour does not need, by causal effect."""

@@ -1,0 +1,1 @@
+"""Raising: parts of the network become what a person would write; each refuses rather than guesses."""
