@@ -1,0 +1,169 @@
+"""The statements of one definition of a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from exegesis.behavior import Readout
+from exegesis.emit.answers import answer
+from exegesis.emit.code import INDENT, WIDTH, Bracketed, Code, Comparison, call, hoisted, name, statement
+from exegesis.emit.components import COMPONENT
+from exegesis.emit.naming import default_name, free_name, identifier
+from exegesis.emit.structure import Scope
+from exegesis.emit.symbolic import SYMBOLIC, Scene, allowed_by
+from exegesis.emit.tables import AllowTable
+from exegesis.ir import Node
+
+_DEEPEST = 2  # calls within calls on one line
+_BRIEF = 24  # characters of a comparison that may be written twice
+_PLAIN_SELECTORS = frozenset({"symbolic.everywhere", "symbolic.back", "symbolic.at", "symbolic.match"})
+_BUILD = {**SYMBOLIC, **COMPONENT}
+
+
+class Body:
+    """Writes one definition, from what it takes to what it returns.
+
+    A value that is read once is written where it is read, unless it has a name worth keeping or that line would become
+    too long or too deep.
+
+    Attributes:
+        uses: the constants, primitives and other global names that the statements mention, once they are written.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        tables: Mapping[str, AllowTable],
+        functions: Mapping[str, str],
+        readout: Readout,
+        scope: Scope,
+    ) -> None:
+        self.scene = scene
+        self.graph = scene.graph
+        self.tables = tables
+        self.functions = functions
+        self.readout = readout
+        self.scope = scope
+        self.uses: set[str] = set()
+        self._lines: list[str] = []
+        self._waiting: dict[str, Code] = {}  # written where they are read, once
+        self._brief: dict[str, Code] = {}  # so short that they are written wherever they are read
+        self._names: dict[str, str] = {}
+        for node in scope.takes:
+            self._variable(node)
+
+    def signature(self) -> str:
+        """The line that begins the definition."""
+        if self.scope.function is not None:
+            takes = ", ".join(self._names[n] for n in self.scope.takes)
+            return f"def {self.functions[self.scope.function.name]}({takes}):"
+        if any(n.op == "input.array" for n in self.graph.inputs):
+            return "def run(x):"
+        return "def run(input_ids, position_ids=None):"
+
+    def lines(self) -> list[str]:
+        """The statements."""
+        for item in self.scope.body:
+            if isinstance(item, Scope):
+                self._child(item)
+            elif self.graph[item].op.startswith("input."):
+                self._input(self.graph[item])
+            else:
+                self._node(self.graph[item])
+        gives = [self._read(n) for n in self.scope.gives]
+        if self.scope.function is None:
+            gives = [answer(self.graph, self.readout, gives[0])]
+        text = gives[0] if len(gives) == 1 else Code(", ".join(g.text for g in gives), uses=_uses(gives))
+        self._write("return ", text)
+        return self._lines
+
+    def _variable(self, node_id: str) -> str:
+        """The name of a node's variable here; the names of functions are taken."""
+        if node_id not in self._names:
+            node = self.graph[node_id]
+            functions = self.functions.values()
+            wanted = identifier(node.name or "")
+            if wanted in functions:
+                wanted = wanted.rpartition("_")[0]  # a function `previous_token` gives `previous`
+            if not wanted or wanted in functions:
+                wanted = default_name(node, self.graph)
+            taken = {*self._names.values(), *functions}
+            self._names[node_id] = "x" if node.op == "input.array" else free_name(wanted, taken)
+        return self._names[node_id]
+
+    def _read(self, node_id: str) -> Code:
+        return self._waiting.get(node_id) or self._brief.get(node_id) or name(self._variable(node_id))
+
+    def _write(self, prefix: str, code: Code) -> None:
+        """A statement. Where it is too long, a table in it gets a line of its own first."""
+        if len(code.text) + len(prefix) + INDENT > WIDTH and isinstance(code, Bracketed):
+            local = free_name("table", {*self._names.values(), *self.functions.values()})
+            table, code = hoisted(code, local)
+            if table is not None:
+                self._names[f"the table in {code.text}"] = local
+                self._lines += statement(f"{local} = ", table)
+                self.uses |= table.uses
+        self._lines += statement(prefix, code)
+        self.uses |= code.uses
+
+    def _settle(self, node_id: str) -> None:
+        """Writes a waiting value down as a variable."""
+        code = self._waiting.pop(node_id)
+        if doc := self.graph[node_id].doc:
+            self._lines += [f"{' ' * INDENT}# {line}" for line in doc.splitlines()]
+        self._write(f"{self._variable(node_id)} = ", code)
+
+    def _input(self, node: Node) -> None:
+        given = {
+            "input.tokens": "np.asarray(input_ids)",
+            "input.positions": "np.arange(len(input_ids)) if position_ids is None else np.asarray(position_ids)",
+            "input.array": "np.asarray(x)",
+        }
+        self._lines.append(f"{' ' * INDENT}{self._variable(node.id)} = {given[node.op]}")
+
+    def _child(self, child: Scope) -> None:
+        """A call of another definition."""
+        assert child.function is not None
+        function = self.functions[child.function.name]
+        code = self._fitted(child.takes, lambda reads: call(function, *reads))
+        if len(child.gives) == 1:
+            self._keep(self.graph[child.gives[0]], code)
+        else:
+            self._write(f"{', '.join(self._variable(n) for n in child.gives)} = ", code)
+
+    def _node(self, node: Node) -> None:
+        table = self.tables.get(node.id)
+        if table is not None:
+            code = self._fitted([table.source], lambda reads: allowed_by(self.scene, node, table, reads[0]))
+        else:
+            classes = {node.inputs[t[1]] for t in node.attrs["terms"]} if node.op == "symbolic.form" else set()
+            for i in classes & self._waiting.keys():
+                self._settle(i)  # `seen[:, A]` reads better than a call with an index behind it
+            code = self._fitted(node.inputs, lambda reads: _BUILD[node.op](self.scene, node, reads))
+        self._keep(node, code)
+
+    def _fitted(self, sources: Sequence[str], build: Callable[[list[Code]], Code]) -> Code:
+        """An expression of sources. What waits and makes it too long or too deep is written down before it."""
+        while True:
+            code = build([self._read(i) for i in sources])
+            waiting = [i for i in dict.fromkeys(sources) if i in self._waiting]
+            if not waiting or (code.depth <= _DEEPEST and len(code.text) <= WIDTH - 2 * INDENT):
+                for i in waiting:
+                    del self._waiting[i]
+                return code
+            self._settle(max(waiting, key=lambda i: (self._waiting[i].depth, len(self._waiting[i].text))))
+
+    def _keep(self, node: Node, code: Code) -> None:
+        """Lets a value wait for its only reader, or writes it down."""
+        final = node.id in self.scope.gives
+        self._waiting[node.id] = code
+        once = self.scope.uses.get(node.id, 0) + final == 1
+        unnamed = node.name is None or node.op in _PLAIN_SELECTORS
+        if not final and unnamed and isinstance(code, Comparison) and not code.depth and len(code.text) <= _BRIEF:
+            self._brief[node.id] = self._waiting.pop(node.id)
+        elif not (once and (final or unnamed)):
+            self._settle(node.id)
+
+
+def _uses(codes: Sequence[Code]) -> frozenset[str]:
+    return frozenset().union(*(c.uses for c in codes))

@@ -1,0 +1,90 @@
+"""Names of functions and variables in a program."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections.abc import Collection
+from itertools import chain, count
+
+from exegesis import primitives
+from exegesis.ir import Graph, Node
+
+RESERVED = frozenset(
+    {*keyword.kwlist, *dir(builtins), *primitives.__all__, "np", "run", "TENSORS", "input_ids", "position_ids"}
+)
+
+_DEFAULTS = {
+    "input.tokens": "tokens",
+    "input.positions": "positions",
+    "input.array": "x",
+    "symbolic.match": "same",
+    "symbolic.attend": "attention",
+    "symbolic.share": "shares",
+    "symbolic.count": "seen",
+    "symbolic.copy": "copied",
+    "symbolic.relabel": "renamed",
+    "symbolic.lookup": "found",
+    "symbolic.mod": "remainder",
+    "symbolic.shift": "shifted",
+    "symbolic.form": "balance",
+    "symbolic.compare": "holds",
+    "symbolic.is_in": "member",
+    "symbolic.not": "absent",
+    "symbolic.and": "all_hold",
+    "symbolic.or": "some_hold",
+    "symbolic.allow": "allowed",
+    "component.arange": "indices",
+    "component.embed": "embedded",
+    "component.constant": "offset",
+    "component.add": "stream",
+    "component.norm": "normed",
+    "component.heads": "projected",
+    "component.scores": "products",
+    "component.mask": "masked",
+    "component.softmax": "pattern",
+    "component.mix": "mixed",
+    "component.write": "written",
+    "component.activation": "active",
+    "component.gate": "gated",
+    "component.scale": "scaled",
+    "component.flatten": "flat",
+    "component.conv2d": "channels",
+    "component.pool2d": "pooled",
+    "component.pick": "picked",
+}
+_BY_CONSUMER = {("component.scores", 0): "q", ("component.scores", 1): "k", ("component.mix", 1): "v"}
+_BY_ROLE = {"mlp_in": "hidden", "mlp_gate": "gates", "mlp_out": "mlp", "unembed": "logits"}
+
+
+def identifier(text: str) -> str:
+    """A lower-case Python identifier for a name; empty where nothing of it can be kept."""
+    word = re.sub(r"[^0-9a-zA-Z]+", "_", text).strip("_").lower()
+    return f"n_{word}" if word[:1].isdigit() else word
+
+
+def default_name(node: Node, graph: Graph) -> str:
+    """What a variable is called that nobody named: after what it holds, or after who reads it."""
+    for user in graph.users(node.id):
+        if name := _BY_CONSUMER.get((user.op, user.inputs.index(node.id))):
+            return name
+    if node.op == "component.linear":
+        return _BY_ROLE.get(node.attrs.get("role", ""), "features")
+    if node.type.kind == "selector" and node.op not in _DEFAULTS:
+        return "looked_at"
+    return _DEFAULTS.get(node.op, "answer" if node.type.kind == "category" else "value")
+
+
+def function_names(graph: Graph) -> dict[str, str]:
+    """For every function of the graph the name of its definition in the program."""
+    names: dict[str, str] = {}
+    for function in graph.functions:
+        names[function.name] = free_name(identifier(function.name) or "part", names.values())
+    return names
+
+
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """The wanted name (its plural, where the language or the vocabulary has that word), numbered when it is taken."""
+    plain = wanted if wanted not in RESERVED else f"{wanted}s" if f"{wanted}s" not in RESERVED else f"{wanted}_value"
+    return next(n for n in chain((plain,), (f"{plain}_{k}" for k in count(2))) if n not in taken)

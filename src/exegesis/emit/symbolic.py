@@ -1,0 +1,294 @@
+"""Symbolic operations as expressions: one function per operation that needs more than a plain call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from exegesis.emit.code import (
+    Code,
+    Term,
+    call,
+    chain,
+    compared,
+    compared_form,
+    denied,
+    dict_of,
+    index,
+    linear,
+    literal,
+    tuple_of,
+)
+from exegesis.emit.tables import AllowTable
+from exegesis.emit.words import Words
+from exegesis.ir import Graph, Node
+
+Build: TypeAlias = Callable[["Scene", Node, Sequence[Code]], Code]
+
+
+class Scene:
+    """What an expression may need to know besides its inputs."""
+
+    def __init__(self, graph: Graph, words: Words) -> None:
+        self.graph = graph
+        self.words = words
+
+    def axis_of(self, node_id: str) -> str | None:
+        """The axis whose categories a node holds: of a category variable, or the classes of a real one."""
+        kind = self.graph[node_id].type
+        return kind.of if kind.kind != "real" else (kind.axes[-1] if kind.axes else None)
+
+    def size(self, axis: str) -> int:
+        """How many classes an axis has; a literal axis is written `=64`."""
+        declared = int(axis[1:]) if axis.startswith("=") else self.graph.axes[axis].size
+        return 0 if declared is None else declared
+
+    def source(self, node: Node, k: int = 0) -> Node:
+        """The node that input k is."""
+        return self.graph[node.inputs[k]]
+
+
+def _literal_bool(value: bool) -> Code:
+    return Code(str(value))
+
+
+def _causal(node: Node) -> dict[str, Code]:
+    return {"causal": _literal_bool(True)} if node.attrs["causal"] else {}
+
+
+def _everywhere(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("everywhere", inputs[0], **_causal(node))
+
+
+def _back(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("back", inputs[0], literal(node.attrs["by"]))
+
+
+def _at(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("at", inputs[0], literal(node.attrs["index"]), **_causal(node))
+
+
+def _match(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("match", *inputs, **_causal(node))
+
+
+def _where(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    values = scene.words.many(scene.axis_of(node.inputs[1]), node.attrs["values"])
+    negated = {"negated": _literal_bool(True)} if node.attrs["negated"] else {}
+    return call("where", *inputs, values, **negated)
+
+
+def _both(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("both", *inputs)
+
+
+def _nearest(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("nearest", *inputs, Code(f'"{node.attrs["which"]}"'))
+
+
+def _weigh(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    axis = scene.axis_of(node.inputs[1])
+    weights = dict_of((scene.words.category(axis, c), literal(w)) for c, w in node.attrs["weights"])
+    other = {"other": literal(node.attrs["other"])} if node.attrs["other"] else {}
+    return call("weigh", *inputs, weights, **other)
+
+
+def _attend(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("attend", *inputs, tensor(node, "table"), **_causal(node))
+
+
+def _share(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("share", *inputs, of=literal(scene.size(node.type.axes[-1])))
+
+
+def _count(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("count", *inputs, of=literal(scene.size(node.type.axes[-1])))
+
+
+def _copy(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("copy", *inputs)
+
+
+def _relabel(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    before, after = scene.axis_of(node.inputs[0]), node.type.of
+    words = scene.words
+    table = dict_of((words.category(before, a), words.category(after, b)) for a, b in node.attrs["table"])
+    return call("relabel", inputs[0], table)
+
+
+def _lookup(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    """One key: rows by result (a bool: membership). Several keys: rows one by one."""
+    other, is_bool = node.attrs["other"], node.type.kind == "bool"
+    rows = [(tuple(r[:-1]), r[-1]) for r in node.attrs["rows"] if bool(r[-1]) != bool(other) or not is_bool]
+    axes = [scene.axis_of(i) for i in node.inputs]
+    if len(inputs) == 1 and is_bool:
+        found = membership(scene, inputs[0], axes[0], [k for (k,), _ in rows])
+        return denied(found) if other else found
+    result: Callable[[int], Code] = (
+        (lambda r: _literal_bool(bool(r))) if is_bool else (lambda r: scene.words.category(node.type.of, r))
+    )
+    if len(inputs) == 1:
+        groups: dict[int, list[int]] = {}
+        for (k,), r in rows:
+            groups.setdefault(r, []).append(k)
+        if len(groups) < len(rows):
+            table = dict_of((result(r), scene.words.many(axes[0], ks)) for r, ks in groups.items())
+            return call("classify", inputs[0], table, other=result(other))
+        table = dict_of((scene.words.category(axes[0], k), result(r)) for (k,), r in rows)
+        return call("lookup", inputs[0], table=table, other=result(other))
+    keys = [tuple_of(scene.words.category(a, k) for a, k in zip(axes, ks, strict=True)) for ks, _ in rows]
+    table = dict_of(zip(keys, (result(r) for _, r in rows), strict=True))
+    return call("lookup", *inputs, table=table, other=result(other))
+
+
+def _mod(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    plus = {"plus": literal(node.attrs["plus"])} if node.attrs.get("plus") else {}
+    return call("mod", inputs[0], literal(node.attrs["period"]), **plus)
+
+
+def _shift(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("shift", inputs[0], literal(node.attrs["by"]))
+
+
+def _form(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    """Terms of one category variable with several classes become one table of numbers (`worth`)."""
+    terms: list[Term] = []
+    tables: dict[int, dict[int, float]] = {}
+    for coefficient, k, cls in node.attrs["terms"]:
+        if coefficient and cls is not None and scene.source(node, k).type.kind != "real":
+            table = tables.setdefault(k, {})
+            table[cls] = table.get(cls, 0) + coefficient
+        elif coefficient:
+            terms.append(_term(scene, node, k, cls, coefficient, inputs[k]))
+    for k, table in tables.items():
+        terms.append(_worth(scene, node.inputs[k], inputs[k], table))
+    if not terms:
+        return call("np.full", call("len", inputs[0]), literal(node.attrs["plus"]))
+    return linear(terms, node.attrs["plus"])
+
+
+def _term(scene: Scene, node: Node, k: int, cls: int | None, coefficient: float, read: Code) -> Term:
+    kind = scene.source(node, k).type
+    if cls is not None:
+        picked = scene.words.category(kind.axes[-1], cls)
+        return Term(coefficient, index(read, f":, {picked.text}", picked.uses))
+    wide = len(node.type.axes) > len(kind.axes)
+    return Term(coefficient, index(read, ":, None") if wide else read, kind.kind == "bool")
+
+
+def _worth(scene: Scene, node_id: str, read: Code, table: Mapping[int, float]) -> Term:
+    axis = scene.axis_of(node_id)
+    if len(table) == 1:
+        ((cls, coefficient),) = table.items()
+        return Term(coefficient, compared(read, "==", scene.words.category(axis, cls)), is_bool=True)
+    numbers = dict_of((scene.words.category(axis, c), literal(v)) for c, v in sorted(table.items()))
+    return Term(1, call("worth", read, numbers))
+
+
+def _compare(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    to, source = node.attrs["to"], scene.source(node)
+    if source.type.kind == "category" and isinstance(to, int):
+        return compared(inputs[0], node.attrs["is"], scene.words.category(source.type.of, to))
+    return compared_form(inputs[0], node.attrs["is"], to)
+
+
+def _is_in(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return membership(scene, inputs[0], scene.axis_of(node.inputs[0]), node.attrs["values"])
+
+
+def membership(scene: Scene, value: Code, axis: str | None, members: Sequence[int]) -> Code:
+    """Whether a category is one of some: a plain comparison where there is one only."""
+    if len(members) == 1:
+        return compared(value, "==", scene.words.category(axis, members[0]))
+    return call("is_in", value, scene.words.many(axis, members))
+
+
+def _not(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return denied(inputs[0])
+
+
+def _and(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return chain("&", inputs)
+
+
+def _or(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return chain("|", inputs)
+
+
+def _largest(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    among = node.attrs.get("among")
+    axis = scene.axis_of(node.inputs[0])
+    chosen = {} if among is None else {"among": scene.words.many(axis, among, ordered=True)}
+    return call("largest", inputs[0], **chosen)
+
+
+def _always(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("always", inputs[0], scene.words.category(node.type.of, node.attrs["value"]))
+
+
+def _choose(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    results = [scene.words.category(node.type.of, g) for g in node.attrs["gives"]]
+    other = scene.words.category(node.type.of, node.attrs["other"])
+    if len(inputs) == 1:
+        return call("np.where", inputs[0], results[0], other)
+    cases = [tuple_of(case) for case in zip(inputs, results, strict=True)]
+    return call("choose", *cases, other=other)
+
+
+def _prefer(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("np.where", *inputs)
+
+
+def _allow(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    axis = node.type.axes[-1]
+    pairs = sorted(zip(node.attrs["gives"], inputs[1:], strict=True), key=lambda p: p[0])
+    merged: dict[int, Code] = {}
+    for output, condition in pairs:
+        merged[output] = chain("|", [merged[output], condition]) if output in merged else condition
+    conditions = dict_of((scene.words.category(axis, o), c) for o, c in merged.items())
+    always = {"always": scene.words.many(axis, node.attrs["always"])} if node.attrs["always"] else {}
+    return call("allow", inputs[0], conditions, **always)
+
+
+def allowed_by(scene: Scene, node: Node, table: AllowTable, source: Code) -> Code:
+    """An `allow` node as a table over the one category that it depends on."""
+    keys, axis = scene.axis_of(table.source), node.type.axes[-1]
+    rows = dict_of((scene.words.category(keys, k), scene.words.many(axis, allowed)) for k, allowed in table.rows)
+    other = {"other": scene.words.many(axis, table.other)} if table.other else {}
+    return call("allow_by", source, rows, **other)
+
+
+def tensor(node: Node, role: str) -> Code:
+    """A tensor of the file beside the program."""
+    return Code(f'TENSORS["{node.tensors[role]}"]', uses=frozenset({"TENSORS"}))
+
+
+SYMBOLIC: Mapping[str, Build] = {
+    "symbolic.everywhere": _everywhere,
+    "symbolic.back": _back,
+    "symbolic.at": _at,
+    "symbolic.match": _match,
+    "symbolic.where": _where,
+    "symbolic.both": _both,
+    "symbolic.nearest": _nearest,
+    "symbolic.weigh": _weigh,
+    "symbolic.attend": _attend,
+    "symbolic.share": _share,
+    "symbolic.count": _count,
+    "symbolic.copy": _copy,
+    "symbolic.relabel": _relabel,
+    "symbolic.lookup": _lookup,
+    "symbolic.mod": _mod,
+    "symbolic.shift": _shift,
+    "symbolic.form": _form,
+    "symbolic.compare": _compare,
+    "symbolic.is_in": _is_in,
+    "symbolic.not": _not,
+    "symbolic.and": _and,
+    "symbolic.or": _or,
+    "symbolic.largest": _largest,
+    "symbolic.always": _always,
+    "symbolic.choose": _choose,
+    "symbolic.prefer": _prefer,
+    "symbolic.allow": _allow,
+}
