@@ -8,7 +8,19 @@ from __future__ import annotations
 from exegesis.ir.graph import Graph, Node
 from exegesis.ir.spec import OpSpec, flag, number, one_of, whole, wholes
 
-ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "quick_gelu", "softplus", "elu", "leaky_relu", "identity")
+ACTIVATIONS = (
+    "relu",
+    "gelu",
+    "gelu_tanh",
+    "silu",
+    "tanh",
+    "sigmoid",
+    "quick_gelu",
+    "softplus",
+    "elu",
+    "leaky_relu",
+    "identity",
+)
 
 
 def _norm_fits(node: Node, graph: Graph) -> str | None:
@@ -64,13 +76,15 @@ COMPONENT_OPS = (
     ),
     OpSpec(
         "component.scores",
-        "scale · q·k for every pair of positions: [b, h, s, e], [b, g, t, e] → [b, h, s, t]; h is a multiple of g (grouped queries).",
+        "scale · q·k for every pair of positions: [b, h, s, e], [b, g, t, e] → [b, h, s, t]; h is a multiple of g "
+        "(grouped queries).",
         ("q", "k"),
         attrs={"scale": number},
     ),
     OpSpec(
         "component.mask",
-        "Replaces (or, with `add`, adds to) scores by `fill` where the key is later than the query (`causal`), or further back than `window`, or where the boolean input `keep` is false.",
+        "Replaces (or, with `add`, adds to) scores by `fill` where the key is later than the query (`causal`), or "
+        "further back than `window`, or where the boolean input `keep` is false.",
         ("scores", "keep?"),
         attrs={"causal": flag, "fill": number, "add?": flag, "window?": whole},
     ),

@@ -2,8 +2,8 @@
 
 A `Graph` is a topologically ordered tuple of `Node`s over named tensors. Tensor, component and symbolic nodes may be
 mixed in one graph: raising replaces some nodes by others and leaves the rest as they are. Numbers live in two places,
-and the difference is the point of the project: `Node.attrs` hold what a reader sees in the program text, `Graph.tensors`
-hold what nobody could explain yet.
+and the difference is the point of the project: `Node.attrs` hold what a reader sees in the program text,
+`Graph.tensors` hold what nobody could explain yet.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
 from numpy.typing import NDArray
 
 from exegesis.ir.errors import GraphError
@@ -63,8 +62,9 @@ class Site:
     """Where a value lives inside the network (an alignment).
 
     `value` names the node of torch's export of the network that carries it. `module` and `port` say the same with a
-    module boundary, where there is one: the output of `module`, or its first input. `index` picks one entry along a named axis (a head); `basis`
-    names a tensor `[k, width]` whose rows span the subspace of the last axis, where the value is only a part of it.
+    module boundary, where there is one: the output of `module`, or its first input. `index` picks one entry along a
+    named axis (a head); `basis` names a tensor `[k, width]` whose rows span the subspace of the last axis, where the
+    value is only a part of it.
     """
 
     value: str
@@ -86,8 +86,9 @@ class Origin:
 
 @dataclass(frozen=True)
 class Node:
-    """One operation. `sites` says where its value lives in the network: all of them hold it, several when heads do one thing together.
+    """One operation.
 
+    `sites` says where its value lives in the network: all of them hold it, several when heads do one thing together.
     `tensors` maps the roles its op names (`weight`, `bias`, `table` …) to names in `Graph.tensors`.
     """
 
@@ -109,7 +110,9 @@ class Node:
         try:
             return Level(prefix)
         except ValueError:
-            raise GraphError(f"Node {self.id!r} has op {self.op!r}, whose prefix is no level of the language.") from None
+            raise GraphError(
+                f"Node {self.id!r} has op {self.op!r}, whose prefix is no level of the language."
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,7 @@ class Graph:
         tensors: Mapping[str, Array] | None = None,
         axes: Mapping[str, Axis] | None = None,
     ) -> Graph:
-        """Adds `new` and makes every reader of a key of `substitutes` read its value instead, then drops what is unused.
+        """Adds `new`, makes every reader of a key of `substitutes` read its value instead, and drops what is unused.
 
         The new nodes themselves keep the inputs they name, so a substitute may read what it replaces.
 
@@ -228,7 +231,7 @@ class Graph:
         return replace(self, nodes=nodes, tensors=tensors, functions=self._functions_of(alive))
 
     def _functions_of(self, alive: frozenset[str]) -> tuple[Function, ...]:
-        """Functions with the nodes that are alive; those that hold none, not even in a function inside them, are gone."""
+        """Functions with those of their nodes that are alive. One that holds none, not even deeper inside, is gone."""
         parents = {f.name: f.parent for f in self.functions}
         kept: set[str | None] = set()
         for function in self.functions:

@@ -25,10 +25,12 @@ class OpSpec:
     Attributes:
         op: full name, e.g. `component.norm`.
         doc: one sentence that a reader of the program may see.
-        inputs: roles of the inputs in order; a role ending in `?` is optional, one ending in `*` repeats (also zero times).
+        inputs: roles of the inputs in order; a role ending in `?` is optional, one ending in `*` repeats (also zero
+            times).
         kinds: what each role may be; a role that is not listed may be anything.
         attrs: names and a predicate on the JSON value; a name ending in `?` may be left out.
-        tensors: names of tensor roles; a name ending in `?` may be left out. The value is the rank it must have (None: any).
+        tensors: names of tensor roles; a name ending in `?` may be left out. The value is the rank it must have (None:
+            any).
         gives: the kinds a result may have.
         check: a further test that returns what is wrong, or None.
     """
@@ -156,7 +158,8 @@ def check_node(node: Node, graph: Graph, specs: Mapping[str, OpSpec]) -> str | N
     for role, source in zip(roles, node.inputs, strict=True):
         wanted = spec.kinds.get(role)
         if wanted and graph[source].type.kind not in wanted:
-            return f"reads {source!r} as its {role}, which is {graph[source].type.kind} where {' or '.join(wanted)} is wanted"
+            kind = graph[source].type.kind
+            return f"reads {source!r} as its {role}, which is {kind} where {' or '.join(wanted)} is wanted"
     if node.type.kind not in spec.gives:
         return f"is typed {node.type.kind} where its op gives {' or '.join(spec.gives)}"
     return (

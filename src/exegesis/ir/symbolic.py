@@ -1,9 +1,13 @@
 """Symbolic level: variables over named axes, and the small set of primitives a person would write programs with.
 
-A *variable* is a value per position: a `category` (which token, which position …), a `bool`, or a `real`, possibly with a class axis
-(`share[..., letter]`). A *selector* says, for every query position, which key positions are looked at; it may carry weights. Everything is causal where
-`causal` says so: a query sees itself and what came before.
-Values of a category are integers; -1 stands for "none" (nothing was selected).
+A *variable* is a value per position: a `category` (which token, which position …), a `bool`, or a `real`, possibly with
+a class axis (`share[..., letter]`). A *selector* says, for every query position, which key positions are looked at; it
+may carry weights, and a position is looked at where its weight is positive. Everything is causal where `causal` says so:
+a query sees itself and what came before.
+
+Values of a category are integers; -1 stands for "none" (nothing was selected): no class holds it, nothing matches it,
+and shifting it or taking its remainder leaves it none. Booleans count as the categories 0 and 1. Of equals, the smallest
+category wins.
 """
 
 from __future__ import annotations
@@ -30,11 +34,7 @@ def _weights(value: Json) -> bool:
 def _terms(value: Json) -> bool:
     """Triples [coefficient, which input, class or null]."""
     return isinstance(value, list | tuple) and all(
-        isinstance(t, list | tuple)
-        and len(t) == 3
-        and number(t[0])
-        and whole(t[1])
-        and (t[2] is None or whole(t[2]))
+        isinstance(t, list | tuple) and len(t) == 3 and number(t[0]) and whole(t[1]) and (t[2] is None or whole(t[2]))
         for t in value
     )
 
@@ -82,9 +82,27 @@ def _one_per_input(node: Node, graph: Graph) -> str | None:
 _ANY: tuple[Kind, ...] = ("category", "bool", "int")
 
 SELECTORS = (
-    OpSpec("symbolic.everywhere", "Looks at every position (every one so far, if causal).", ("like",), attrs={"causal": flag}, gives=("selector",)),
-    OpSpec("symbolic.back", "Looks `by` positions back (0: at itself).", ("like",), attrs={"by": whole}, gives=("selector",)),
-    OpSpec("symbolic.at", "Looks at the position with this index from the start.", ("like",), attrs={"index": whole, "causal": flag}, gives=("selector",)),
+    OpSpec(
+        "symbolic.everywhere",
+        "Looks at every position (every one so far, if causal).",
+        ("like",),
+        attrs={"causal": flag},
+        gives=("selector",),
+    ),
+    OpSpec(
+        "symbolic.back",
+        "Looks `by` positions back (0: at itself).",
+        ("like",),
+        attrs={"by": whole},
+        gives=("selector",),
+    ),
+    OpSpec(
+        "symbolic.at",
+        "Looks at the position with this index from the start.",
+        ("like",),
+        attrs={"index": whole, "causal": flag},
+        gives=("selector",),
+    ),
     OpSpec(
         "symbolic.match",
         "Looks where the key variable equals the query variable.",
@@ -101,7 +119,13 @@ SELECTORS = (
         attrs={"values": wholes, "negated": flag},
         gives=("selector",),
     ),
-    OpSpec("symbolic.both", "Positions that both selectors look at.", ("a", "b"), kinds={"a": ("selector",), "b": ("selector",)}, gives=("selector",)),
+    OpSpec(
+        "symbolic.both",
+        "Positions that both selectors look at.",
+        ("a", "b"),
+        kinds={"a": ("selector",), "b": ("selector",)},
+        gives=("selector",),
+    ),
     OpSpec(
         "symbolic.nearest",
         "Keeps only the latest (or the first) of the positions looked at.",
@@ -168,11 +192,18 @@ VARIABLES = (
         gives=("category", "bool"),
         check=_rows_fit,
     ),
-    OpSpec("symbolic.mod", "The remainder of a category or number by `period`.", ("value",), attrs={"period": positive, "plus?": whole}, gives=("category",)),
+    OpSpec(
+        "symbolic.mod",
+        "The remainder of a category or number by `period`.",
+        ("value",),
+        attrs={"period": positive, "plus?": whole},
+        gives=("category",),
+    ),
     OpSpec("symbolic.shift", "The category plus a constant.", ("value",), attrs={"by": whole}, gives=("category",)),
     OpSpec(
         "symbolic.form",
-        "A linear form: the sum of coefficient · input (of input[class] where a class is given; of “input is class” for categories), plus a constant.",
+        "A linear form: the sum of coefficient · input (of input[class] where a class is given; of “input is class” for "
+        "categories), plus a constant.",
         ("term", "term*"),
         attrs={"terms": _terms, "plus": number},
         gives=("real",),
@@ -186,11 +217,25 @@ VARIABLES = (
         attrs={"is": one_of(">", ">=", "<", "<=", "==", "!="), "to": number},
         gives=("bool",),
     ),
-    OpSpec("symbolic.is_in", "Whether a category is one of `values`.", ("value",), kinds={"value": _ANY}, attrs={"values": wholes}, gives=("bool",)),
+    OpSpec(
+        "symbolic.is_in",
+        "Whether a category is one of `values`.",
+        ("value",),
+        kinds={"value": _ANY},
+        attrs={"values": wholes},
+        gives=("bool",),
+    ),
     OpSpec("symbolic.not", "Logical not.", ("a",), kinds={"a": ("bool",)}, gives=("bool",)),
     OpSpec("symbolic.and", "Logical and.", ("a", "a*"), kinds={"a": ("bool",)}, gives=("bool",)),
     OpSpec("symbolic.or", "Logical or.", ("a", "a*"), kinds={"a": ("bool",)}, gives=("bool",)),
-    OpSpec("symbolic.largest", "The class with the largest entry, among `among` when given.", ("values",), kinds={"values": ("real",)}, attrs={"among?": wholes}, gives=("category",)),
+    OpSpec(
+        "symbolic.largest",
+        "The class with the largest entry, among `among` when given.",
+        ("values",),
+        kinds={"values": ("real",)},
+        attrs={"among?": wholes},
+        gives=("category",),
+    ),
     OpSpec("symbolic.always", "One category, everywhere.", ("like",), attrs={"value": whole}, gives=("category",)),
 )
 
