@@ -37,7 +37,7 @@ def test_the_splits_do_not_change(figures: Callable[..., Figures]) -> None:
     given_splits = {"test": Measurement.proportion("agreement", 5, 5)}
     made = figures(agreement=given_splits)
     given_splits["long"] = given_splits["test"]
-    assert list(made.agreement) == ["test"]
+    assert set(made.agreement) == {"test"}
     with pytest.raises(TypeError):
         made.agreement["long"] = given_splits["test"]  # type: ignore[index]
 

@@ -142,6 +142,7 @@ def edited(text: str, **changes: object) -> str:
         (lambda text: text[:-30], "is not valid JSON"),
         (lambda text: edited(text, holds=False), "holds is False, but by the rule in the verdict it is True"),
         (lambda text: edited(text, legible_share=1.0), "legible_share is 1.0 in the verdict"),
+        (lambda text: edited(text, holds="true"), "holds: Input should be a valid boolean"),
         (lambda text: edited(text, note="fine"), "note: Extra inputs are not permitted"),
         (lambda text: edited(text, claims=[{"statement": "x"}]), "claims.0.domain: Field required"),
         (lambda text: text.replace('"tested"', '"certain"', 1), "is not a valid verdict"),

@@ -21,6 +21,7 @@ LAYERS = (
     ("ir",),
     ("primitives",),
 )
+JUDGED = ("lift", "passes", "measure", "explain")
 TORCH_FREE = ("primitives", "ir", "evidence", "behavior", "store", "emit")
 
 
@@ -112,3 +113,11 @@ def test_every_torch_free_layer_is_under_contract(repository: Path) -> None:
     config.read(repository / ".importlinter")
     listed = set(config["importlinter:contract:opens-without-torch"]["source_modules"].split())
     assert listed == {f"exegesis.{layer}" for layer in TORCH_FREE}
+
+
+def test_every_judged_layer_that_exists_is_under_contract(repository: Path) -> None:
+    config = ConfigParser()
+    config.read(repository / ".importlinter")
+    listed = set(config["importlinter:contract:judge"]["forbidden_modules"].split())
+    package = repository / "src" / "exegesis"
+    assert listed == {f"exegesis.{layer}" for layer in JUDGED if (package / layer / "__init__.py").exists()}

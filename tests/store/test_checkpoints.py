@@ -1,5 +1,6 @@
 """Checkpoints: they come back as they were, or not at all."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,14 @@ def test_planted_damage_is_found(kept: Checkpoints, kind: str, damage: str) -> N
         assert kept.load(STEP) is None
         return
     with pytest.raises(InputError, match=r"The checkpoint of step 3 \(prune_edges\) is damaged"):
+        kept.load(STEP)
+
+
+@pytest.mark.parametrize("planted", [{"schema": 2}, {"step": 3}])
+def test_a_checkpoint_of_another_form_is_refused(kept: Checkpoints, planted: dict[str, int]) -> None:
+    path = kept.folder / "0003-prune_edges.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **planted}))
+    with pytest.raises(InputError, match="is damaged"):
         kept.load(STEP)
 
 

@@ -12,7 +12,7 @@ _Value = TypeVar("_Value")
 
 
 def _read_only(mapping: Mapping[str, _Value]) -> Mapping[str, _Value]:
-    return MappingProxyType(dict(sorted(mapping.items())))
+    return MappingProxyType(dict(mapping))
 
 
 _ReadOnly = (AfterValidator(_read_only), PlainSerializer(dict))

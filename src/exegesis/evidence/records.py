@@ -93,9 +93,8 @@ class Measurement(Record):
             metric=metric,
             value=successes / n,
             n=n,
-            # An inverted incomplete beta function may land one rounding error inside the observed proportion.
-            lower=min(lower, successes / n),
-            upper=max(upper, successes / n),
+            lower=lower,
+            upper=upper,
             confidence=confidence,
             null_value=null_value,
             seed=seed,

@@ -219,9 +219,9 @@ class Verdict(Record):
         """The verdict as rows to print: whether it holds, agreement, sizes, then each claim."""
         figures = self.figures
         rows = [Row("holds", _WORD[self.holds], "; ".join(self._reasons()))]
-        for name, measured in figures.agreement.items():
+        for name, measured in sorted(figures.agreement.items()):
             rows.append(Row(f"agreement, {name}", f"{measured.value:.4f}", _bounds(measured)))
-        for name, measured in figures.sequences_exact.items():
+        for name, measured in sorted(figures.sequences_exact.items()):
             rows.append(Row(f"inputs without any difference, {name}", f"{measured.value:.4f}", _bounds(measured)))
         sizes = f"{figures.opaque_bits:.0f} of {figures.lifted_bits:.0f} bits are opaque"
         numbers = f"{figures.numbers_in_code} numbers in the code, {figures.numbers_in_tensors} in tensors"

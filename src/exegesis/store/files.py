@@ -87,7 +87,8 @@ def read_json_object(path: Path) -> dict[str, object]:
 
 def tensor_bytes(arrays: Arrays) -> bytes:
     """The arrays as safetensors; equal arrays give equal bytes, whatever their order or memory layout."""
-    return save({name: _plain(arrays[name]) for name in sorted(arrays)})
+    # np.ascontiguousarray would give a scalar an axis.
+    return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
 
 
 def read_tensors(path: Path) -> dict[str, np.ndarray]:
@@ -117,11 +118,6 @@ def tensor_names(path: Path) -> tuple[str, ...]:
             return tuple(sorted(file.keys()))
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is not a whole safetensors file: {error}.") from error
-
-
-def _plain(array: np.ndarray) -> np.ndarray:
-    """The array in C order and the machine's byte order; np.ascontiguousarray would give a scalar an axis."""
-    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
 
 
 def umask() -> int:
