@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from exegesis.ir import Function, Graph, Level
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
-from exegesis.passes.naming.rules import NAMERS, Labels
+from exegesis.passes.naming.rules import NAMERS, Labels, Named
 
 _TOO_COMMON = 3
 
@@ -38,32 +38,32 @@ class NameVariables:
         """The graph with names and sentences."""
         spoken = next((n.type.of for n in graph.inputs if n.op == "input.tokens"), None)
         labels = Labels({}, graph.axes[spoken].labels or () if spoken else ())
-        names: dict[str, str] = {}
-        sentences: dict[str, str] = {}
+        given: dict[str, Named] = {}
         attempts = []
         for node in graph.nodes:
-            labels = replace(labels, names=names)
+            labels = replace(labels, names={i: n.function for i, n in given.items()})
             for namer in NAMERS:
                 if (named := namer(graph, node, labels)) is not None:
-                    names[node.id], sentences[node.id] = named
-                    attempts.append(Attempt(node.id, f"{named[0]}, by {namer.__name__}", True))
+                    given[node.id] = named
+                    attempts.append(Attempt(node.id, f"{named.function}, by {namer.__name__}", True))
                     break
-        common = {n for n, k in Counter(names.values()).items() if k > _TOO_COMMON}
-        names = {i: n for i, n in names.items() if n not in common}
-        nodes = [replace(n, name=names.get(n.id, n.name), doc=sentences.get(n.id) or n.doc) for n in graph.nodes]
-        functions = _named_functions(graph, names, sentences)
+        common = {n for n, k in Counter(n.function for n in given.values()).items() if k > _TOO_COMMON}
+        given = {i: n for i, n in given.items() if n.function not in common}
+        nodes = [
+            replace(n, name=given[n.id].variable, doc=given[n.id].sentence or n.doc) if n.id in given else n for n in graph.nodes
+        ]
+        functions = _named_functions(graph, given)
         return Outcome(replace(graph, nodes=tuple(nodes), functions=functions), tuple(attempts))
 
 
-def _named_functions(graph: Graph, names: dict[str, str], sentences: dict[str, str]) -> tuple[Function, ...]:
+def _named_functions(graph: Graph, given: dict[str, Named]) -> tuple[Function, ...]:
     """Functions called after the variable they compute."""
     taken: Counter[str] = Counter()
     functions = []
     for function in graph.functions:
-        target = function.nodes[-1]
-        name = names.get(target, function.name)
+        named = given.get(function.nodes[-1])
+        name = named.function if named else function.name
         taken[name] += 1
         name = name if taken[name] == 1 else f"{name}_{taken[name]}"
-        functions.append(replace(function, name=name, doc=sentences.get(target, "")))
+        functions.append(replace(function, name=name, doc=named.sentence if named else function.doc))
     return tuple(functions)
-

@@ -1,6 +1,6 @@
 """Namers: what a variable computes decides what it is called and how it is described.
 
-A namer is a function `(Graph, Node, Labels) -> (name, sentence) | None`. It may give up; the first that does not, wins.
+A namer is a function `(Graph, Node, Labels) -> Named | None`. It may give up; the first that does not, wins.
 """
 
 from __future__ import annotations
@@ -8,10 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from exegesis.ir import Graph, Node
 
-Named = tuple[str, str]
+
+
+class Named(NamedTuple):
+    """What a namer says: what the function that computes it is called, what its value is called, and a sentence."""
+
+    function: str
+    variable: str
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -42,10 +50,10 @@ def copied_from_a_distance(graph: Graph, node: Node, labels: Labels) -> Named | 
         return None
     what, by = _singular(labels.of(node.inputs[1])), selector.attrs["by"]
     if by == 0:
-        return f"own_{what}", f"The {_words(what)} at the position itself."
+        return Named(f"own_{what}", f"own_{what}", f"The {_words(what)} at the position itself.")
     if by == 1:
-        return f"previous_{what}", f"The {_words(what)} one position back."
-    return f"{what}_{by}_back", f"The {_words(what)} {by} positions back."
+        return Named(f"previous_{what}", "previous" if what == "token" else f"previous_{what}_value", f"The {_words(what)} one position back.")
+    return Named(f"{what}_{by}_back", f"back_{by}", f"The {_words(what)} {by} positions back.")
 
 
 def copied_from_the_start(graph: Graph, node: Node, labels: Labels) -> Named | None:
@@ -54,7 +62,7 @@ def copied_from_the_start(graph: Graph, node: Node, labels: Labels) -> Named | N
         return None
     what, index = _singular(labels.of(node.inputs[1])), selector.attrs["index"]
     name = f"first_{what}" if index == 0 else f"{what}_at_{index}"
-    return name, f"The {_words(what)} at position {index}."
+    return Named(name, "first" if index == 0 else f"at_{index}", f"The {_words(what)} at position {index}.")
 
 
 def copied_from_a_match(graph: Graph, node: Node, labels: Labels) -> Named | None:
@@ -68,8 +76,10 @@ def copied_from_a_match(graph: Graph, node: Node, labels: Labels) -> Named | Non
         query = graph[query.inputs[0]]
     q, k, v = (_singular(labels.of(i)) for i in (query.id, selector.inputs[1], node.inputs[1]))
     if k == f"previous_{q}" and v == q:
-        return f"{v}_that_followed", f"The {_words(v)} that came after the earlier occurrence of the {_words(q)}{renamed}."
-    return f"{v}_where_{k}_is_{q}", f"The {_words(v)} at the position whose {_words(k)} is the {_words(q)}{renamed}."
+        sentence = f"The {_words(v)} that came after the earlier occurrence of the {_words(q)}{renamed}."
+        return Named(f"{v}_that_followed", "followed_by", sentence)
+    sentence = f"The {_words(v)} at the position whose {_words(k)} is the {_words(q)}{renamed}."
+    return Named(f"{v}_where_{k}_is_{q}", "found", sentence)
 
 
 def copied_from_somewhere(graph: Graph, node: Node, labels: Labels) -> Named | None:
@@ -77,7 +87,7 @@ def copied_from_somewhere(graph: Graph, node: Node, labels: Labels) -> Named | N
     if node.op != "symbolic.copy":
         return None
     what = _singular(labels.of(node.inputs[1]))
-    return f"{what}_seen", f"The one {_words(what)} that is seen among the positions looked at."
+    return Named(f"{what}_seen", "only", f"The one {_words(what)} that is seen among the positions looked at.")
 
 
 def tallied(graph: Graph, node: Node, labels: Labels) -> Named | None:
@@ -86,10 +96,10 @@ def tallied(graph: Graph, node: Node, labels: Labels) -> Named | None:
         return None
     selector = graph[node.inputs[0]]
     what = _singular(labels.of(node.inputs[1]))
-    noun, verb = ("count", "How often") if node.op == "symbolic.count" else ("share", "How much of what is looked at is")
     where, how = _place(graph, selector, labels)
-    sentence = f"How often each {_words(what)} occurs {how}." if verb == "How often" else f"The share of each {_words(what)} {how}."
-    return f"{noun}_of_each_{what}{where}", sentence
+    if node.op == "symbolic.count":
+        return Named(f"count_of_each_{what}{where}", "seen", f"How often each {_words(what)} occurs {how}.")
+    return Named(f"share_of_each_{what}{where}", "share", f"The share of each {_words(what)} {how}.")
 
 
 def combined(graph: Graph, node: Node, labels: Labels) -> Named | None:
@@ -104,7 +114,8 @@ def combined(graph: Graph, node: Node, labels: Labels) -> Named | None:
         sign = "minus_" if coefficient < 0 else "plus_" if parts else ""
         times = "" if abs(coefficient) == 1 else f"{int(abs(coefficient))}_"
         parts.append(f"{sign}{times}{label}")
-    return "_".join(parts).lower(), ""
+    name = "_".join(parts).lower()
+    return Named(name, name, "")
 
 
 NAMERS: tuple[Namer, ...] = (

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from exegesis.behavior import Argmax, Sign
-from exegesis.ir import Axis, Graph, Level, Type
+from exegesis.ir import Axis, Graph, Type, price
 from exegesis.measure import Bench
 from exegesis.passes.draft import Draft
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
@@ -107,5 +107,5 @@ def _place(graph: Graph, readout: Readout) -> Graph:
 
 def _definition_bits(graph: Graph, variable: str) -> float:
     """What the program pays for having a variable: the symbolic nodes it is made of."""
-    nodes = [graph[n] for n in graph.upstream([variable])]
-    return sum(6 + 2 * len(str(dict(n.attrs))) for n in nodes if n.level is Level.SYMBOLIC)
+    alone = replace(graph, outputs=(variable,)).pruned()
+    return price(alone).symbolic_bits

@@ -1,0 +1,115 @@
+"""The end of a decompilation: text, first judgement, report."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from exegesis.behavior import Answers, Behavior, Readout, SequenceSplit
+from exegesis.emit import About, emit_program, measure_source
+from exegesis.evidence import Claim, Figures, Measurement, Status, Verdict, VerdictRule
+from exegesis.ir import Graph, legible_share, price, save_graph
+from exegesis.ir.progress import Progress
+from exegesis.pipeline.program import import_program
+from exegesis.runtime import Network
+from exegesis.runtime.answers import answers
+
+_PACKAGES = ("exegesis", "torch", "numpy", "scipy", "scikit-learn")
+
+
+def agreement(source: str, graph: Graph, network: Network, behavior: Behavior) -> dict[str, tuple[Measurement, Measurement]]:
+    """Per split, how often the emitted text says what the user's own module says: over scored positions, and over whole sequences."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "program.py"
+        save_graph(graph, path.parent)
+        path.write_text(source)
+        module = import_program(path)
+        for name in behavior.splits:
+            split = behavior.sequences(name)
+            reference = answers(network, split, behavior.readout)
+            said = _said(module.run, split, behavior.readout)
+            same = behavior.readout.equal(said, reference)
+            whole = np.logical_and.reduceat(same, split.scored_offsets[:-1]) if len(same) else same
+            found[name] = (
+                Measurement.proportion("agreement over scored positions", int(same.sum()), len(same)),
+                Measurement.proportion("sequences without any difference", int(whole.sum()), len(whole)),
+            )
+    return found
+
+
+def _said(run: object, split: SequenceSplit, readout: Readout) -> Answers:
+    """The program's answers at scored positions, in the order of the split."""
+    assert callable(run)
+    entries = []
+    for row in split:
+        out = run(row.input_ids, row.position_ids)
+        entries += [out[t] for t in row.scored]
+    return readout.from_entries(entries)
+
+
+def first_verdict(
+    source: str, graph: Graph, network: Network, behavior: Behavior, *, seed: int, seconds: float
+) -> Verdict:
+    """The verdict a decompilation ends with: agreement on every split and the price of what stays opaque.
+
+    Interchange, ablation and attacks are the judge's, and are added by `exegesis verify`.
+    """
+    measured = agreement(source, graph, network, behavior)
+    size, cost = measure_source(source), price(graph)
+    figures = Figures(
+        agreement={name: m[0] for name, m in measured.items()},
+        sequences_exact={name: m[1] for name, m in measured.items()},
+        legible_share=legible_share(graph),
+        opaque_bits=cost.opaque_bits,
+        lifted_bits=float(graph.meta["lifted_bits"]),
+        code_lines=size.lines,
+        numbers_in_code=size.numbers,
+        numbers_in_tensors=sum(int(t.size) for t in graph.tensors.values()),
+        seconds=seconds,
+        peak_memory_mb=_peak_memory(),
+        seed=seed,
+        versions=_versions(),
+    )
+    claims = [
+        Claim(
+            statement="The program says what the network says.",
+            domain=f"split {name} ({len(behavior.sequences(name))} sequences)",
+            status=Status.TESTED,
+            evidence=pair,
+            seed=seed,
+        )
+        for name, pair in measured.items()
+    ]
+    return Verdict.of(claims, figures, VerdictRule.for_splits(behavior.splits))
+
+
+def text(graph: Graph, network: Network, behavior: Behavior, verdict: Verdict | None) -> str:
+    """The program as Python."""
+    kind = f"{type(network.module).__name__} ({network.parameters_count:,} parameters)"
+    about = About.of(behavior, kind, verdict)
+    return emit_program(graph, about=about, readout=behavior.readout, tokens=behavior.vocabulary.labels)
+
+
+def _peak_memory() -> float:
+    """Peak resident memory of this process in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _versions() -> Mapping[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

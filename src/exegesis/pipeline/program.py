@@ -1,0 +1,95 @@
+"""The facade a user holds: a decompiled program with its text, its verdict and where it came from."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from exegesis.behavior import Behavior
+from exegesis.evidence import Verdict
+from exegesis.ir import Graph
+from exegesis.ir.archive import load_graph, save_graph
+from exegesis.passes.manager import Record
+from exegesis.store import RunFolder
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """What a decompilation returns.
+
+    Attributes:
+        graph: the program itself, at whatever mix of levels was reached.
+        source: its text, formatted Python that needs numpy and `exegesis.primitives` only.
+        verdict: its claims and figures.
+        records: what each pass did, in order.
+        report: the text of `report.html`.
+    """
+
+    graph: Graph
+    source: str
+    verdict: Verdict
+    records: tuple[Record, ...] = ()
+    report: str = ""
+
+    def run(self, *inputs: Any) -> Any:
+        """Runs the emitted text: `run(input_ids, position_ids=None)` for sequences, `run(x)` for arrays."""
+        return self._module.run(*inputs)
+
+    @cached_property
+    def _module(self) -> ModuleType:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "program.py"
+            save_graph(self.graph, path.parent)
+            path.write_text(self.source)
+            return import_program(path)
+
+    def save(self, out: str | Path, *, force: bool = False) -> RunFolder:
+        """Writes the run folder, whole or not at all.
+
+        Args:
+            out: where it goes.
+            force: replace a run that is already there.
+
+        Raises:
+            InputError: something is in the way, or the place cannot be written.
+        """
+        with RunFolder.create(Path(out), force=force) as draft:
+            save_graph(self.graph, draft.work)
+            draft.write_text("program.py", self.source)
+            draft.write_text("verdict.json", self.verdict.to_json())
+            if self.report:
+                draft.write_text("report.html", self.report)
+            return draft.commit()
+
+    def _repr_html_(self) -> str:
+        return self.report or f"<pre>{self.source}</pre>"
+
+
+def load_program(folder: str | Path) -> Program:
+    """Opens a saved run.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    run = RunFolder.open(Path(folder))
+    return Program(load_graph(Path(folder)), run.source(), run.verdict(), report=run.report() if run.has("report.html") else "")
+
+
+def import_program(path: Path) -> ModuleType:
+    """Imports an emitted program under a private name."""
+    spec = importlib.util.spec_from_file_location(f"_exegesis_program_{abs(hash(path))}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def entries(program: Program, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """What a program says of rows given as plain mappings with `input_ids` and perhaps `position_ids`."""
+    return [program.run(r["input_ids"], r.get("position_ids")) for r in rows]
