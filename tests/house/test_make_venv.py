@@ -48,3 +48,12 @@ def test_without_a_usable_python_one_sentence(repository: Path, tmp_path: Path, 
     assert result.returncode == 1
     assert result.stderr.startswith("No usable Python >= 3.11")
     assert result.stderr.count("\n") == 1
+
+
+def test_an_environment_that_works_is_kept(repository: Path, tmp_path: Path) -> None:
+    fake(tmp_path, "python3", USABLE)
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    fake(tmp_path / "venv" / "bin", "python", "exit 0")
+    assert make_venv(repository, tmp_path).stdout == ""
+    fake(tmp_path / "venv" / "bin", "python", "exit 1")
+    assert "python3 -m venv --clear venv" in make_venv(repository, tmp_path).stdout
