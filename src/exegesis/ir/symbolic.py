@@ -2,12 +2,12 @@
 
 A *variable* is a value per position: a `category` (which token, which position …), a `bool`, or a `real`, possibly with
 a class axis (`share[..., letter]`). A *selector* says, for every query position, which key positions are looked at; it
-may carry weights, and a position is looked at where its weight is positive. Everything is causal where `causal` says so:
-a query sees itself and what came before.
+may carry weights, and a position is looked at where its weight is positive. Everything is causal where `causal` says
+so: a query sees itself and what came before.
 
 Values of a category are integers; -1 stands for "none" (nothing was selected): no class holds it, nothing matches it,
-and shifting it or taking its remainder leaves it none. Booleans count as the categories 0 and 1. Of equals, the smallest
-category wins.
+and shifting it or taking its remainder leaves it none. Booleans count as the categories 0 and 1. Of equals, the
+smallest category wins.
 """
 
 from __future__ import annotations
@@ -112,6 +112,22 @@ SELECTORS = (
         gives=("selector",),
     ),
     OpSpec(
+        "symbolic.ordered",
+        "Looks where the key variable stands in this relation to the query variable: key `is` query. None is the least.",
+        ("query", "key"),
+        kinds={"query": _ANY, "key": _ANY},
+        attrs={"is": one_of("<", "<=", ">", ">="), "causal": flag},
+        gives=("selector",),
+    ),
+    OpSpec(
+        "symbolic.extreme",
+        "Keeps the positions whose key variable is the smallest (or largest) among those looked at; none never is.",
+        ("selector", "key"),
+        kinds={"selector": ("selector",), "key": _ANY},
+        attrs={"which": one_of("smallest", "largest")},
+        gives=("selector",),
+    ),
+    OpSpec(
         "symbolic.where",
         "Keeps the positions whose key variable is one of (or, negated, none of) `values`.",
         ("selector", "key"),
@@ -122,6 +138,13 @@ SELECTORS = (
     OpSpec(
         "symbolic.both",
         "Positions that both selectors look at.",
+        ("a", "b"),
+        kinds={"a": ("selector",), "b": ("selector",)},
+        gives=("selector",),
+    ),
+    OpSpec(
+        "symbolic.either",
+        "Positions that either selector looks at, with the larger of the two weights.",
         ("a", "b"),
         kinds={"a": ("selector",), "b": ("selector",)},
         gives=("selector",),
@@ -169,6 +192,13 @@ VARIABLES = (
         gives=("real",),
     ),
     OpSpec(
+        "symbolic.width",
+        "How many positions are looked at.",
+        ("selector",),
+        kinds={"selector": ("selector",)},
+        gives=("real",),
+    ),
+    OpSpec(
         "symbolic.copy",
         "The category that most of the positions looked at hold (-1 when none is looked at).",
         ("selector", "value"),
@@ -202,8 +232,8 @@ VARIABLES = (
     OpSpec("symbolic.shift", "The category plus a constant.", ("value",), attrs={"by": whole}, gives=("category",)),
     OpSpec(
         "symbolic.form",
-        "A linear form: the sum of coefficient · input (of input[class] where a class is given; of “input is class” for "
-        "categories), plus a constant.",
+        "A linear form: the sum of coefficient · input (of input[class] where a class is given; of “input is class” "
+        "for categories), plus a constant.",
         ("term", "term*"),
         attrs={"terms": _terms, "plus": number},
         gives=("real",),

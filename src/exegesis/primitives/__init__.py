@@ -20,7 +20,20 @@ from exegesis.primitives.components import (
     softmax,
     write,
 )
-from exegesis.primitives.selectors import at, attend, back, both, everywhere, match, nearest, weigh, where
+from exegesis.primitives.selectors import (
+    at,
+    attend,
+    back,
+    both,
+    either,
+    everywhere,
+    extreme,
+    match,
+    nearest,
+    ordered,
+    weigh,
+    where,
+)
 from exegesis.primitives.tensors import Tensors, load_tensors
 from exegesis.primitives.variables import (
     always,
@@ -34,6 +47,7 @@ from exegesis.primitives.variables import (
     relabel,
     share,
     shift,
+    width,
     worth,
 )
 
@@ -52,8 +66,10 @@ __all__ = [
     "conv2d",
     "copy",
     "count",
+    "either",
     "embed",
     "everywhere",
+    "extreme",
     "heads",
     "is_in",
     "largest",
@@ -66,6 +82,7 @@ __all__ = [
     "mod",
     "nearest",
     "norm",
+    "ordered",
     "pool2d",
     "positive",
     "relabel",
@@ -75,6 +92,7 @@ __all__ = [
     "softmax",
     "weigh",
     "where",
+    "width",
     "worth",
     "write",
 ]

@@ -37,6 +37,23 @@ def match(query: Array, key: Array, *, causal: bool = False) -> Array:
     return looked
 
 
+def ordered(key: Array, relation: Literal["<", "<=", ">", ">="], query: Array, *, causal: bool = False) -> Array:
+    """Every position looks where `key` stands in this relation to its own `query`. None (-1) is never looked at."""
+    keys, queries = key.astype(int)[None, :], query.astype(int)[:, None]
+    compare = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}[relation]
+    looked: Array = compare(keys, queries) & (keys >= 0) & _seen(query, causal)
+    return looked
+
+
+def extreme(selector: Array, key: Array, which: Literal["smallest", "largest"]) -> Array:
+    """Of the positions looked at, those whose `key` is the smallest (or largest) there. None (-1) never is."""
+    candidates = (selector > 0) & (key >= 0)
+    far = np.iinfo(int).min
+    rank = np.where(candidates, key.astype(int) * (1 if which == "largest" else -1), far)
+    kept: Array = selector * (candidates & (rank == rank.max(axis=1, keepdims=True)))
+    return kept
+
+
 def where(selector: Array, key: Array, values: Iterable[int], *, negated: bool = False) -> Array:
     """Of the positions looked at, those whose `key` is one of `values` (`negated`: none of them)."""
     kept: Array = selector * np.isin(key, list(values), invert=negated)
@@ -47,6 +64,11 @@ def both(a: Array, b: Array) -> Array:
     """The positions that both selectors look at; weights multiply."""
     shared: Array = a * b
     return shared
+
+
+def either(a: Array, b: Array) -> Array:
+    """The positions that either selector looks at, with the larger weight."""
+    return np.maximum(a, b)
 
 
 def nearest(selector: Array, which: Literal["latest", "first"] = "latest") -> Array:

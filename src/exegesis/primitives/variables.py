@@ -26,6 +26,12 @@ def count(selector: Array, value: Array, *, of: int) -> Array:
     return held
 
 
+def width(selector: Array) -> Array:
+    """How many positions are looked at."""
+    looked: Array = (selector > 0).sum(axis=1)
+    return looked
+
+
 def copy(selector: Array, value: Array) -> Array:
     """The category that most of the positions looked at hold (ties: the smallest); -1 where there is none."""
     held = count(selector, value, of=int(value.max(initial=0)) + 1)

@@ -67,6 +67,35 @@ def match(at: Binding) -> Compute:
     return compute
 
 
+_RELATIONS = {"<": torch.lt, "<=": torch.le, ">": torch.gt, ">=": torch.ge}
+
+
+def ordered(at: Binding) -> Compute:
+    """query [b, s], key [b, t] → [b, s, t]; a key that is none is not looked at."""
+    relation, causal = _RELATIONS[at.attr("is")], at.attr("causal")
+
+    def compute(query: Tensor, key: Tensor) -> Tensor:
+        query, key = query.long(), key.long()
+        looked = relation(key[:, None, :], query[:, :, None]) & (key >= 0)[:, None, :]
+        return (looked & (_distance(query) >= 0) if causal else looked).to(at.real)
+
+    return compute
+
+
+def extreme(at: Binding) -> Compute:
+    """selector [b, s, t], key [b, t] → [b, s, t]."""
+    largest = at.attr("which") == "largest"
+
+    def compute(selector: Tensor, key: Tensor) -> Tensor:
+        value = key[:, None, :].long().expand(selector.shape)
+        rank = value if largest else -value
+        rank = rank.masked_fill((selector <= 0) | (value < 0), torch.iinfo(torch.long).min)
+        best = rank == rank.max(-1, keepdim=True).values
+        return selector * (best & (selector > 0) & (value >= 0))
+
+    return compute
+
+
 def where(at: Binding) -> Compute:
     """selector [b, s, t], key [b, t] → [b, s, t]."""
     values, negated = integers(at, "values"), at.attr("negated")
@@ -76,6 +105,11 @@ def where(at: Binding) -> Compute:
 def both(at: Binding) -> Compute:
     """Weights multiply."""
     return lambda a, b: a * b
+
+
+def either(at: Binding) -> Compute:
+    """The larger weight."""
+    return torch.maximum
 
 
 def nearest(at: Binding) -> Compute:
@@ -130,8 +164,11 @@ SELECTORS: Mapping[str, Op] = {
     "symbolic.back": back,
     "symbolic.at": at_index,
     "symbolic.match": match,
+    "symbolic.ordered": ordered,
+    "symbolic.extreme": extreme,
     "symbolic.where": where,
     "symbolic.both": both,
+    "symbolic.either": either,
     "symbolic.nearest": nearest,
     "symbolic.weigh": weigh,
     "symbolic.attend": attend,

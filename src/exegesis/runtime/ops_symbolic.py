@@ -67,6 +67,11 @@ def share(at: Binding) -> Compute:
     return compute
 
 
+def width(at: Binding) -> Compute:
+    """selector [b, s, t] → [b, s]."""
+    return lambda selector: (selector > 0).sum(-1).to(at.real)
+
+
 def copy(at: Binding) -> Compute:
     """selector [b, s, t], value [b, t] → [b, s]: the smallest of equals; -1 where no category has positive weight."""
     size = at.size(at.node.type.of) if at.node.type.of else None
@@ -261,6 +266,7 @@ SYMBOLIC: Mapping[str, Op] = {
     **SELECTORS,
     "symbolic.share": share,
     "symbolic.count": count,
+    "symbolic.width": width,
     "symbolic.copy": copy,
     "symbolic.relabel": relabel,
     "symbolic.lookup": lookup,
