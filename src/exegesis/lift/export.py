@@ -1,0 +1,207 @@
+"""From a module to torch's own export of it: batch and sequence length dynamic wherever the network allows it."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from exegesis.ir import InputError
+from exegesis.lift.errors import LiftError
+from exegesis.runtime.network import output_tensor
+
+Example = Mapping[str, Tensor] | tuple[Tensor, ...]
+
+# The names under which the usual arguments enter a program; any other keeps its own.
+_IDS = {"input_ids": "tokens", "position_ids": "positions"}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of `forward`.
+
+    Attributes:
+        name: its name in `forward`.
+        id: the id of the input node that stands for it.
+        example: what the caller gave.
+        dynamic: which of its axes may vary.
+    """
+
+    name: str
+    id: str
+    example: Tensor
+    dynamic: tuple[int, ...]
+
+    @property
+    def is_tokens(self) -> bool:
+        """Whether it holds ids of tokens: integers, under the usual name or under none of the other usual ones."""
+        integers = not self.example.dtype.is_floating_point and self.example.dtype != torch.bool
+        return self.id == "tokens" or (
+            integers and self.name not in ("attention_mask", "token_type_ids", "position_ids")
+        )
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export with the arguments it was made for, and what had to be given up on the way."""
+
+    program: ExportedProgram
+    arguments: tuple[Argument, ...]
+    notes: tuple[str, ...]
+
+
+class Outputs(nn.Module):
+    """A network whose only result is the tensor that counts, with positional arguments."""
+
+    def __init__(self, network: nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        self.network = network
+        self._names = tuple(names)
+        takes = inspect.signature(network.forward).parameters
+        self._fixed: dict[str, Any] = {"use_cache": False} if "use_cache" in takes else {}
+
+    def forward(self, *args: Tensor) -> Tensor:
+        out = self.network(**dict(zip(self._names, args, strict=True)), **self._fixed)
+        return output_tensor(out, type(self.network).__name__)
+
+
+def named_arguments(network: nn.Module, example: Example) -> tuple[Argument, ...]:
+    """The arguments of an example, each with the axes that may vary: batch and position of ids and streams, the batch of images.
+
+    Raises:
+        InputError: no example, one that `forward` does not take, or one that is no tensor.
+    """
+    parameters = [p for p in inspect.signature(network.forward).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    given = dict(example) if isinstance(example, Mapping) else dict(zip(names, example, strict=False))
+    if not given:
+        raise InputError("Lifting needs an example of the network's inputs.")
+    if len(given) < len(example):
+        raise InputError(f"The example has {len(example)} tensors, but forward takes {len(names)}.")
+    arguments = []
+    for name, value in given.items():
+        if name not in names:
+            raise InputError(f"The example has {name!r}, which forward does not take.")
+        if not isinstance(value, Tensor) or not value.ndim:
+            raise InputError(f"The example's {name!r} is no tensor with a batch axis.")
+        two = value.ndim == 2 and not value.dtype.is_floating_point or value.ndim == 3
+        arguments.append(Argument(name, _IDS.get(name, name), value, (0, 1) if two else (0,)))
+    return tuple(arguments)
+
+
+def check_weights(network: nn.Module) -> None:
+    """Raises InputError for a weight that is NaN or infinite, or in a precision that cannot be certified."""
+    for name, weight in network.named_parameters():
+        if weight.is_floating_point() and weight.dtype not in (torch.float32, torch.float64):
+            raise InputError(
+                f"Weight {name} is {str(weight.dtype).removeprefix('torch.')}; lift the network in float32 or float64."
+            )
+        if not bool(torch.isfinite(weight).all()):
+            raise InputError(f"Weight {name} holds values that are NaN or infinite.")
+
+
+def export(network: nn.Module, example: Example) -> Exported:
+    """Exports a network in evaluation mode.
+
+    Tries dynamic batch and sequence length first, then batch alone, then neither; what was given up is noted.
+
+    Raises:
+        InputError: see `named_arguments` and `check_weights`.
+        LiftError: the network fails on its example, or torch.export rejects it.
+    """
+    check_weights(network)
+    arguments = named_arguments(network, example)
+    wrapped = Outputs(network, [a.name for a in arguments])
+    with evaluating(network), _quiet(), torch.no_grad():
+        try:
+            wrapped(*(a.example for a in arguments))
+        except InputError:
+            raise
+        except Exception as error:
+            raise LiftError(f"The network fails on the example it is lifted with: {_reason(error)}") from error
+        notes: list[str] = []
+        for axes, lost in (
+            ((0, 1), ""),
+            ((0,), "the sequence length is fixed"),
+            ((), "batch size and sequence length are fixed"),
+        ):
+            try:
+                program = _export_once(wrapped, arguments, axes)
+            except Exception as error:
+                failure = error
+                continue
+            if lost:
+                notes.append(f"{lost}: {_reason(failure)}")
+            return Exported(program, arguments, tuple(notes) + _specialised(program, arguments, axes))
+    raise LiftError(f"torch.export rejects the network: {_reason(failure)}") from failure
+
+
+def _export_once(wrapped: Outputs, arguments: Sequence[Argument], axes: tuple[int, ...]) -> ExportedProgram:
+    dynamic = tuple({i: Dim.AUTO for i in a.dynamic if i in axes} for a in arguments)
+    examples = tuple(_varied(a, axes) for a in arguments)
+    return torch.export.export(wrapped, examples, dynamic_shapes={"args": dynamic}, strict=False)
+
+
+def _varied(argument: Argument, axes: tuple[int, ...]) -> Tensor:
+    """The example with no dynamic axis of size 1, which export would take for a constant, and batch unlike length, which it might equate."""
+    value = argument.example
+    batch = value.shape[0]
+    for axis in argument.dynamic:
+        if axis in axes and value.shape[axis] == 1:
+            value = value.expand(*(3 if i == axis else -1 for i in range(value.ndim)))
+    if 0 in axes and value.ndim > 1 and value.shape[0] == value.shape[1]:
+        value = torch.cat([value, value[:1]])
+    return value.contiguous() if value.shape[0] != batch or value.shape != argument.example.shape else value
+
+
+def _specialised(program: ExportedProgram, arguments: Sequence[Argument], axes: tuple[int, ...]) -> tuple[str, ...]:
+    users = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in program.graph_signature.user_inputs]
+    notes = []
+    for argument, node in zip(arguments, users, strict=True):
+        for axis in argument.dynamic:
+            size = node.meta["val"].shape[axis]
+            if axis in axes and isinstance(size, int):
+                notes.append(f"axis {axis} of {argument.name} is fixed at {size} by the network")
+    return tuple(notes)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].strip()
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode for as long as it takes; each module gets its own mode back."""
+    before = [(m, m.training) for m in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's warnings on the terminal: what matters in them is noted or raised."""
+    names = ("torch._export", "torch.export", "torch.fx.experimental.symbolic_shapes", "torch._dynamo")
+    loggers = [logging.getLogger(n) for n in names]
+    before = [x.level for x in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,227 @@
+"""What a mask hides, found by evaluating it: causal, a window, or whatever its author wrote, kept as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from exegesis.lift.affine import sample_sizes
+from exegesis.lift.bench import Bench, Cell, Ref
+from exegesis.lift.evaluate import NotComputable, Sizes, evaluate, resolved
+from exegesis.lift.recognise.matching import number
+
+CONSECUTIVE = "position ids rise by one along each sequence"
+_SHAPES = ((2, 5), (3, 4), (2, 9))
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Which scores are replaced (or, with `adds`, raised) by `fill`: later keys, keys further back than `window`, and keys that `keep` is false for."""
+
+    fill: float
+    adds: bool
+    causal: bool
+    window: int | None
+    keep: str | None
+
+    @property
+    def hides(self) -> bool:
+        """Whether anything is hidden at all."""
+        return self.causal or self.window is not None or self.keep is not None
+
+
+def from_hidden(bench: Bench, hidden: str, fill: float) -> Mask:
+    """The mask of `masked_fill(scores, hidden, fill)`."""
+    return _mask(bench, [(hidden, True)], fill, adds=False)
+
+
+def from_kept(bench: Bench, kept: str, fill: float) -> Mask:
+    """The mask of `where(kept, scores, fill)`."""
+    return _mask(bench, [(kept, False)], fill, adds=False)
+
+
+def from_added(bench: Bench, added: str, sign: float) -> Mask | None:
+    """The mask of scores + sign · added, where `added` holds zeros and one other value only; None where it holds more."""
+    samples = [v for v in _samples(bench, added, flags=True) if v is not None]
+    others = {float(x) for v in samples for x in v.unique() if float(x) != 0.0}
+    if not others and samples and not bench.data(added):
+        return Mask(0.0, True, False, None, None)
+    if len(others) != 1:
+        return None
+    fill = max(sign * others.pop(), torch.finfo(torch.float32).min)
+    cell = bench[added]
+    if (
+        cell.name in ("where",)
+        and len(cell.args) == 3
+        and number(bench, cell.args[1]) == 0
+        and isinstance(cell.args[0], Ref)
+    ):
+        return _mask(bench, [(cell.args[0].id, False)], fill, adds=True)
+    if cell.name == "expand" and isinstance(cell.args[0], Ref):
+        return from_added(bench, cell.args[0].id, sign)
+    zero = Cell(
+        bench.fresh(added),
+        "aten.eq.Scalar",
+        (Ref(added), 0),
+        target=torch.ops.aten.eq.Scalar,
+        shape=cell.shape,
+        dtype=torch.bool,
+        by="lift.attention",
+        out_of=(added,),
+    )
+    return _mask(bench, [(bench.add(zero), False)], fill, adds=True)
+
+
+def _mask(bench: Bench, parts: list[tuple[str, bool]], fill: float, *, adds: bool) -> Mask:
+    """Parts are (boolean value, whether it says what is hidden); a key is seen where all of them let it be seen."""
+    causal, window, rest = False, None, []
+    for part, says_hidden in _conjuncts(bench, parts):
+        kind = _classify(bench, part, says_hidden)
+        if kind == "causal":
+            causal = True
+        elif isinstance(kind, int):
+            causal, window = True, kind if window is None else min(kind, window)
+        elif kind != "everything":
+            rest.append((part, says_hidden))
+    return Mask(fill, adds, causal, window, _joined(bench, rest))
+
+
+def _conjuncts(bench: Bench, parts: Iterable[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    """What must all hold for a key to be seen: conjunctions of what is kept, disjunctions of what is hidden, taken apart."""
+    found: list[tuple[str, bool]] = []
+    stack = list(parts)
+    while stack:
+        part, says_hidden = stack.pop()
+        cell = bench[part]
+        operands = [a.id for a in cell.args if isinstance(a, Ref)]
+        joins = (
+            ("__or__", "bitwise_or", "logical_or", "add")
+            if says_hidden
+            else ("__and__", "bitwise_and", "logical_and", "mul")
+        )
+        booleans = cell.dtype == torch.bool and all(bench[o].dtype == torch.bool for o in operands)
+        if cell.name in joins and len(operands) == 2 and booleans:
+            stack += [(o, says_hidden) for o in reversed(operands)]
+        elif cell.name in ("logical_not", "bitwise_not") and booleans:
+            stack.append((operands[0], not says_hidden))
+        elif (
+            cell.name == "expand"
+            and booleans
+            and cell.shape is not None
+            and len(cell.shape) == len(bench[operands[0]].shape or ())
+        ):
+            stack.append((operands[0], says_hidden))
+        else:
+            found.append((part, says_hidden))
+    return found
+
+
+def _classify(bench: Bench, part: str, says_hidden: bool) -> str | int | None:
+    """`everything`, `causal`, the size of a causal window, or None: what a part lets be seen at every size it is asked at."""
+    kinds: set[str | int | None] = set()
+    needs_positions = bool(bench.data(part))
+    for value in _samples(bench, part, flags=False):
+        if value is None:
+            return None
+        kinds |= _kinds(value.bool() ^ says_hidden)
+    fitting = _agreeing(kinds)
+    if fitting is not None and needs_positions:
+        bench.assumptions[CONSECUTIVE] = None
+    return fitting
+
+
+def _kinds(kept: Tensor) -> set[str | int | None]:
+    """What one sample looks like."""
+    if kept.ndim < 2:
+        return {"everything"} if bool(kept.all()) else {None}
+    queries, keys = kept.shape[-2:]
+    if bool(kept.all()):
+        return {"everything"} if queries == keys or 1 in (queries, keys) else {None}
+    if queries != keys:
+        return {None}
+    distance = torch.arange(queries)[:, None] - torch.arange(keys)
+    rows = kept.reshape(-1, queries, keys)
+    if bool((rows == (distance >= 0)).all()):
+        return {"causal"}
+    width = int(rows[0, -1].sum()) - 1
+    if width >= 0 and bool((rows == ((distance >= 0) & (distance <= width))).all()):
+        return {width}
+    return {None}
+
+
+def _agreeing(kinds: set[str | int | None]) -> str | int | None:
+    """A window looks causal on sequences no longer than itself."""
+    windows = {k for k in kinds if isinstance(k, int)}
+    if None in kinds or len(windows) > 1 or ("everything" in kinds and len(kinds) > 1):
+        return None
+    return windows.pop() if windows else next(iter(kinds), None)
+
+
+def _samples(bench: Bench, target: str, *, flags: bool) -> list[Tensor | None]:
+    """Values of a cell at several sizes; position ids rise by one, from another start in each row.
+
+    None where it depends on other inputs, unless `flags`: then inputs of zeros and ones (attention masks) are drawn at random.
+    """
+    samples: list[Tensor | None] = []
+    for index, shape in enumerate(_SHAPES):
+        sizes = sample_sizes(bench, *shape)
+        try:
+            given = {i: _sampled(bench[i], sizes, flags, index) for i in bench.data(target)}
+            samples.append(evaluate(bench, [target], given, sizes)[target])
+        except NotComputable:
+            samples.append(None)
+    return samples
+
+
+def _sampled(cell: Cell, sizes: Sizes, flags: bool, seed: int) -> Any:
+    shape = [resolved(s, sizes) for s in cell.shape or ()]
+    if cell.id == "positions" and len(shape) == 2:
+        return torch.arange(shape[1]) + torch.arange(shape[0])[:, None] * 3
+    if not flags or cell.id == "tokens":
+        raise NotComputable(cell.id)
+    drawn = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.6
+    return drawn.to(cell.dtype or torch.bool)
+
+
+def _joined(bench: Bench, parts: list[tuple[str, bool]]) -> str | None:
+    """One boolean cell of rank 4 that is true where all parts let a key be seen."""
+    joined: str | None = None
+    for part, says_hidden in parts:
+        current = part
+        if bench[current].dtype != torch.bool:
+            current = _tensor_cell(bench, torch.ops.aten.ne.Scalar, (Ref(current), 0), bench[current].shape)
+        if says_hidden:
+            current = _tensor_cell(bench, torch.ops.aten.logical_not.default, (Ref(current),), bench[current].shape)
+        for _ in range(4 - len(bench[current].shape or ())):
+            current = _tensor_cell(
+                bench, torch.ops.aten.unsqueeze.default, (Ref(current), 0), (1, *(bench[current].shape or ()))
+            )
+        if joined is not None:
+            shape = tuple(
+                a if a != 1 else b for a, b in zip(bench[joined].shape or (), bench[current].shape or (), strict=True)
+            )
+            current = _tensor_cell(bench, torch.ops.aten.logical_and.default, (Ref(joined), Ref(current)), shape)
+        joined = current
+    return joined
+
+
+def _tensor_cell(bench: Bench, target: Any, args: tuple[Any, ...], shape: tuple[Any, ...] | None) -> str:
+    schema = target._schema.name.split("::")[-1]
+    overload = target._overloadname
+    source = args[0].id
+    return bench.add(
+        Cell(
+            bench.fresh(source.split("~")[0]),
+            f"aten.{schema}.{overload}",
+            args,
+            target=target,
+            shape=shape,
+            dtype=torch.bool,
+            by="lift.attention",
+            out_of=(source,),
+        )
+    )
