@@ -1,24 +1,30 @@
-"""Writes the reference pages: one per public package from its docstrings, one for the command line from its parser."""
+"""Writes the reference pages: packages from their docstrings, the language from its specification, passes from the
+preset, the command line from its parser."""
 
+import importlib
 import importlib.util
+import inspect
+import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
-PUBLIC = ("pipeline", "runtime", "behavior", "evidence", "store", "ir", "primitives")
+PACKAGES = ("pipeline", "runtime", "behavior", "evidence", "store", "ir", "primitives")
 """Packages with an API for users, from the front door to the foundations."""
 
 
 def write_reference(folder: Path) -> None:
-    """Replaces ``folder`` by the pages of every public package there is, and of the command line."""
+    """Replaces ``folder`` by the reference pages."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name in PUBLIC:
-        if importlib.util.find_spec(f"exegesis.{name}") is not None:
-            (folder / f"{name}.md").write_text(package_page(f"exegesis.{name}"), encoding="utf-8")
+    pages = {name: package_page(f"exegesis.{name}") for name in PACKAGES}
+    pages |= {"language": language_page(), "passes": passes_page()}
     if importlib.util.find_spec("exegesis.cli") is not None:
-        (folder / "cli.md").write_text(command_line_page(), encoding="utf-8")
+        pages["cli"] = command_line_page()
+    for name, text in pages.items():
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
 
 
 def package_page(module: str) -> str:
@@ -29,29 +35,72 @@ def package_page(module: str) -> str:
     )
 
 
+def language_page() -> str:
+    """Every operation of the language, from the tables that check programs."""
+    from exegesis.ir.levels import SPECS
+    from exegesis.ir.spec import OpSpec
+
+    def row(spec: OpSpec) -> str:
+        cells = [f"`{spec.op.partition('.')[2]}`", spec.doc, *map(_codes, (spec.inputs, spec.attrs, spec.tensors))]
+        return _row(*cells, _codes(spec.gives))
+
+    sections = [
+        "# The language\n",
+        "Each operation with its inputs, the attributes that a reader sees, and the tensors it may hold. A name that "
+        "ends in `?` may be left out, one that ends in `*` repeats. Tensor-level operations are those of the exported "
+        "graph, `tensor.aten.<name>.<overload>`, and are not listed.\n",
+    ]
+    for level in ("input", "component", "symbolic"):
+        specs = [spec for spec in SPECS.values() if spec.op.startswith(f"{level}.")]
+        head = [_row("operation", "meaning", "inputs", "attributes", "tensors", "gives"), _row(*["---"] * 6)]
+        sections.append("\n".join([f"## {level.capitalize()}\n", *head, *map(row, specs)]) + "\n")
+    return "\n".join(sections)
+
+
+def passes_page() -> str:
+    """The standard preset in order, each pass as its own file describes it."""
+    from exegesis.pipeline.presets import STANDARD
+
+    sections = ["# Passes\n", "The standard preset, in the order in which it runs.\n"]
+    for step in STANDARD:
+        described = inspect.cleandoc(importlib.import_module(type(step).__module__).__doc__ or "")
+        labelled = re.sub(
+            r"^(What|Why valid|Refuses when|Guarantee|Example):", r"\n**\1.**", described, flags=re.MULTILINE
+        )
+        sections.append(f"## `{step.name}`\n\nStage: {step.stage}. Guarantee: {step.guarantee.value}.\n\n{labelled}\n")
+    return "\n".join(sections)
+
+
 def command_line_page() -> str:
     """Every command with its arguments and options, from the parser that runs them."""
     import typer
     from exegesis.cli import app
 
     command = typer.main.get_command(app)
-    sections = ["# Command line\n"]
-    subcommands = getattr(command, "commands", {})
-    sections += [_command_section(f"exegesis {name}", sub) for name, sub in subcommands.items()]
-    return "\n".join(sections)
+    subcommands: dict[str, click.Command] = getattr(command, "commands", {})
+    sections = [_command_section(f"exegesis {name}", sub) for name, sub in subcommands.items()]
+    return "\n".join(["# Command line\n", *sections])
 
 
 def _command_section(name: str, command: click.Command) -> str:
     rows = [_parameter_row(parameter) for parameter in command.params]
-    table = "\n".join(["| argument or option | meaning | default |", "|---|---|---|", *rows]) if rows else ""
+    head = [_row("argument or option", "meaning", "default"), _row(*["---"] * 3)]
+    table = "\n".join([*head, *rows]) if rows else ""
     return f"## `{name}`\n\n{(command.help or '').strip()}\n\n{table}\n"
 
 
 def _parameter_row(parameter: click.Parameter) -> str:
     is_option = parameter.param_type_name == "option"
-    names = ", ".join(f"`{flag}`" for flag in (*parameter.opts, *parameter.secondary_opts))
-    shown = names if is_option else f"`{parameter.human_readable_name}`"
-    text = " ".join((getattr(parameter, "help", None) or "").split()).replace("|", "\\|")
+    names = _codes((*parameter.opts, *parameter.secondary_opts))
+    text = " ".join((getattr(parameter, "help", None) or "").split())
     default = parameter.default
     plain = isinstance(default, str | int | float) and not isinstance(default, bool)
-    return f"| {shown} | {text} | {f'`{default}`' if plain else ''} |"
+    return _row(names if is_option else f"`{parameter.human_readable_name}`", text, f"`{default}`" if plain else "")
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
