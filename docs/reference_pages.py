@@ -65,7 +65,7 @@ def passes_page() -> str:
     for step in STANDARD:
         described = inspect.cleandoc(importlib.import_module(type(step).__module__).__doc__ or "")
         labelled = re.sub(
-            r"^(What|Why valid|Refuses when|Guarantee|Example):", r"\n**\1.**", described, flags=re.MULTILINE
+            r"^(What|Why valid|Refuses when|Guarantee|Example):", r"\n**\1:**", described, flags=re.MULTILINE
         )
         sections.append(f"## `{step.name}`\n\nStage: {step.stage}. Guarantee: {step.guarantee.value}.\n\n{labelled}\n")
     return "\n".join(sections)
