@@ -6,7 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 from exegesis.behavior import Readout
 from exegesis.emit.answers import answer
-from exegesis.emit.code import INDENT, WIDTH, Bracketed, Code, Comparison, call, hoisted, name, statement
+from exegesis.emit.code import (
+    INDENT,
+    WIDTH,
+    Bracketed,
+    Code,
+    Comparison,
+    call,
+    compared,
+    first_table,
+    name,
+    several,
+    statement,
+)
 from exegesis.emit.components import COMPONENT
 from exegesis.emit.naming import default_name, free_name, identifier
 from exegesis.emit.structure import Scope
@@ -70,12 +82,18 @@ class Body:
                 self._input(self.graph[item])
             else:
                 self._node(self.graph[item])
-        gives = [self._read(n) for n in self.scope.gives]
-        if self.scope.function is None:
-            gives = [answer(self.graph, self.readout, gives[0])]
-        text = gives[0] if len(gives) == 1 else Code(", ".join(g.text for g in gives), uses=_uses(gives))
-        self._write("return ", text)
+        self._return()
         return self._lines
+
+    def _return(self) -> None:
+        gives = self.scope.gives
+        if self.scope.function is not None:
+            return self._write("return ", several([self._read(n) for n in gives]))
+        said = answer(self.graph, self.readout, self._read(gives[0]))
+        if len(said.text) > WIDTH - 3 * INDENT and gives[0] in self._waiting and not self._waiting[gives[0]].brackets:
+            self._settle(gives[0])
+            said = answer(self.graph, self.readout, self._read(gives[0]))
+        return self._write("return ", said)
 
     def _variable(self, node_id: str) -> str:
         """The name of a node's variable here; the names of functions are taken."""
@@ -95,16 +113,22 @@ class Body:
         return self._waiting.get(node_id) or self._brief.get(node_id) or name(self._variable(node_id))
 
     def _write(self, prefix: str, code: Code) -> None:
-        """A statement. Where it is too long, a table in it gets a line of its own first."""
-        if len(code.text) + len(prefix) + INDENT > WIDTH and isinstance(code, Bracketed):
-            local = free_name("table", {*self._names.values(), *self.functions.values()})
-            table, code = hoisted(code, local)
-            if table is not None:
-                self._names[f"the table in {code.text}"] = local
-                self._lines += statement(f"{local} = ", table)
-                self.uses |= table.uses
+        """A statement. Where it is too long, a table or the left of a comparison gets a statement of its own first."""
+        if INDENT + len(prefix) + len(code.text) > WIDTH:
+            if isinstance(code, Bracketed) and (table := first_table(code)) is not None:
+                code = code.with_item(table, self._aside("table", code.items[table][1]))
+            elif isinstance(code, Comparison):
+                code = compared(self._aside("total", code.left), code.operator, code.right)
         self._lines += statement(prefix, code)
         self.uses |= code.uses
+
+    def _aside(self, wanted: str, code: Code) -> Code:
+        """A part of an expression as a local variable."""
+        local = free_name(wanted, {*self._names.values(), *self.functions.values()})
+        self._names[f"{local} of {code.text}"] = local
+        self._lines += statement(f"{local} = ", code)
+        self.uses |= code.uses
+        return name(local)
 
     def _settle(self, node_id: str) -> None:
         """Writes a waiting value down as a variable."""
@@ -163,7 +187,3 @@ class Body:
             self._brief[node.id] = self._waiting.pop(node.id)
         elif not (once and (final or unnamed)):
             self._settle(node.id)
-
-
-def _uses(codes: Sequence[Code]) -> frozenset[str]:
-    return frozenset().union(*(c.uses for c in codes))

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Number: TypeAlias = float | int
 
 WIDTH = 100
 INDENT = 4
@@ -63,6 +66,12 @@ class Bracketed(Code):
                 lines += laid_out(item, indent + INDENT, key, ",")
         return [*lines, f"{pad}{self.close}{suffix}"]
 
+    def with_item(self, k: int, item: Code) -> Bracketed:
+        """The same with another item in place k. What the item in its place uses is still counted as used."""
+        items = (*self.items[:k], (self.items[k][0], item), *self.items[k + 1 :])
+        made = _bracketed(self.head, items, self.close)
+        return Bracketed(made.text, ATOM, made.depth, self.uses, made.head, made.items, made.close)
+
     @property
     def brackets(self) -> bool:
         return bool(self.items)
@@ -106,7 +115,7 @@ class Comparison(Code):
 class Term:
     """One summand of a linear form. The sum of bools alone would not be a number, hence `is_bool`."""
 
-    coefficient: float
+    coefficient: Number
     code: Code
     is_bool: bool = False
 
@@ -116,7 +125,7 @@ class Linear(Code):
     """A sum of terms and a constant; a comparison may spread its terms over both sides."""
 
     terms: tuple[Term, ...] = ()
-    plus: float = 0
+    plus: Number = 0
     pieces: tuple[str, ...] = ()
 
     def broken(self, indent: int, prefix: str, suffix: str) -> list[str]:
@@ -130,12 +139,12 @@ def name(text: str) -> Code:
     return Code(text)
 
 
-def number(value: float) -> str:
+def number(value: Number) -> str:
     """The shortest way to write a number."""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
 
 
-def literal(value: float) -> Code:
+def literal(value: Number) -> Code:
     """A number."""
     return Code(number(value), UNARY if value < 0 else ATOM)
 
@@ -155,8 +164,19 @@ def set_of(items: Iterable[Code]) -> Code:
 
 
 def tuple_of(items: Iterable[Code]) -> Code:
-    """A tuple of two or more."""
+    """A tuple; a comma tells one of a single item from brackets."""
+    items = tuple(items)
+    if len(items) == 1:
+        return Code(f"({items[0].text},)", ATOM, items[0].depth, items[0].uses)
     return _bracketed("(", tuple(("", i) for i in items), ")")
+
+
+def several(items: Sequence[Code]) -> Code:
+    """What a definition returns: one value, or several with commas between, bracketed only where they need lines."""
+    if len(items) == 1:
+        return items[0]
+    made = _bracketed("(", tuple(("", i) for i in items), ")")
+    return Bracketed(made.text[1:-1], ATOM, made.depth, made.uses, made.head, made.items, made.close)
 
 
 def dict_of(items: Iterable[tuple[Code, Code]]) -> Bracketed:
@@ -214,7 +234,7 @@ def compared(left: Code, operator: str, right: Code) -> Comparison:
     return Comparison(text, COMPARISON, _depth(both), _uses(both), left, operator, right)
 
 
-def linear(terms: Iterable[Term], plus: float = 0) -> Linear:
+def linear(terms: Iterable[Term], plus: Number = 0) -> Linear:
     """A linear form, positive terms first; at least one term."""
     ordered = sorted(terms, key=lambda t: t.coefficient < 0)
     pieces: list[str] = []
@@ -233,7 +253,7 @@ def linear(terms: Iterable[Term], plus: float = 0) -> Linear:
     return Linear(" ".join(pieces), binding, _depth(codes), _uses(codes), tuple(ordered), plus, tuple(pieces))
 
 
-def compared_form(form: Code, operator: str, to: float) -> Comparison:
+def compared_form(form: Code, operator: str, to: Number) -> Comparison:
     """A comparison of a number; a linear form puts its negative terms on the right, so that no minus is left."""
     if not isinstance(form, Linear):
         return compared(form, operator, literal(to))
@@ -247,15 +267,10 @@ def compared_form(form: Code, operator: str, to: float) -> Comparison:
     return compared(linear(left, max(-constant, 0)), operator, linear(right, max(constant, 0)))
 
 
-def hoisted(code: Bracketed, variable: str) -> tuple[Code | None, Bracketed]:
-    """The first dict among the items of a call, and the call with a variable in its place."""
-    for k, (key, item) in enumerate(code.items):
-        if isinstance(item, Bracketed) and item.head == "{" and ": " in item.items[0][0]:
-            items = (*code.items[:k], (key, name(variable)), *code.items[k + 1 :])
-            short = _bracketed(code.head, items, code.close)
-            # The names of the dict's own constants are counted where it is written.
-            return item, Bracketed(short.text, ATOM, code.depth, code.uses - item.uses, code.head, items, code.close)
-    return None, code
+def first_table(code: Bracketed) -> int | None:
+    """The place of the first dict literal among the items of a call."""
+    dicts = (k for k, (_, i) in enumerate(code.items) if isinstance(i, Bracketed) and i.items and ": " in i.items[0][0])
+    return next(dicts, None)
 
 
 def laid_out(code: Code, indent: int, prefix: str = "", suffix: str = "") -> list[str]:

@@ -32,7 +32,8 @@ def emit_program(graph: Graph, *, about: About, readout: Readout, tokens: Sequen
         tokens: labels of the token ids, for axes that bring none.
 
     Raises:
-        GraphError: a node that numpy cannot run, or functions that overlap.
+        GraphError: the graph breaks the specification, has a node that numpy cannot run, a function that is no single
+            definition, or an output that the readout cannot read.
     """
     return _Writer(graph, structure(graph), about, readout, tokens).program()
 

@@ -7,30 +7,26 @@ from typing import NamedTuple
 
 
 class CodeSize(NamedTuple):
-    """Lines on which code begins, and numbers written in them."""
+    """Lines on which code begins, and numbers written in it."""
 
     lines: int
     numbers: int
 
 
 def measure_source(source: str) -> CodeSize:
-    """Counts lines where anything but a docstring begins, and numeric constants (True and False among them).
+    """Counts lines on which a statement or an expression begins, and numeric constants (True and False among them).
+
+    Of a docstring only the first line counts; comments and closing brackets do not.
 
     Raises:
         SyntaxError: the source is not Python.
     """
     tree = ast.parse(source)
-    holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    docs = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, holders) and node.body and isinstance(node.body[0], ast.Expr)
-    }
-    lines = {line for node in ast.walk(tree) if (line := getattr(node, "lineno", None)) and id(node) not in docs}
+    lines = {line for node in ast.walk(tree) if (line := getattr(node, "lineno", None))}
     numbers = sum(isinstance(n, ast.Constant) and isinstance(n.value, int | float) for n in ast.walk(tree))
     return CodeSize(len(lines), numbers)
 
 
 def count_code_lines(source: str) -> int:
-    """Lines of code of a program, docstrings and comments apart."""
+    """Lines of code of a program; of a docstring only the first line counts, comments do not."""
     return measure_source(source).lines

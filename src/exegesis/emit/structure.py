@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from exegesis.emit.tables import AllowTable, allow_table
-from exegesis.ir import Function, Graph, GraphError, Level
+from exegesis.ir import Function, Graph, GraphError, Level, check
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,10 @@ def structure(graph: Graph) -> Structure:
     """Arranges the live nodes of a graph.
 
     Raises:
-        GraphError: a node that numpy cannot run, a node in two unrelated functions, or a function that would have to be
-            interrupted by what others compute out of its results.
+        GraphError: the graph breaks the specification, has a node that numpy cannot run, or a function that cannot
+            be one definition because something outside it lies between its own steps.
     """
+    check(graph)
     tables = {
         n.id: table for n in graph.nodes if n.op == "symbolic.allow" and (table := allow_table(graph, n)) is not None
     }
@@ -51,6 +52,10 @@ def structure(graph: Graph) -> Structure:
             raise GraphError(
                 f"Node {node.id!r} is still the exported operator {node.op.removeprefix('tensor.')}, "
                 "which a program on numpy alone cannot run."
+            )
+        if node.id in live and (wrong := [i for i in reads[node.id] if graph[i].op == "symbolic.allow"]):
+            raise GraphError(
+                f"Node {node.id!r} reads {wrong[0]!r}, but a set of allowed outputs is only ever an answer."
             )
     owners = _owners(graph)
     order = [n.id for n in graph.nodes if n.id in live]
@@ -71,27 +76,14 @@ def _live(reads: Mapping[str, tuple[str, ...]], outputs: Iterable[str]) -> set[s
 
 def _owners(graph: Graph) -> dict[str, tuple[str, ...]]:
     """For every node the functions around it, outermost first."""
-    by_name = {f.name: f for f in graph.functions}
-    paths = {f.name: _path(f, by_name) for f in graph.functions}
+    parents = {f.name: f.parent for f in graph.functions}
     owners: dict[str, tuple[str, ...]] = {}
     for function in graph.functions:
-        path = paths[function.name]
-        for node in function.nodes:
-            before = owners.get(node, ())
-            short, long = sorted((before, path), key=len)
-            if long[: len(short)] != short:
-                raise GraphError(f"Node {node!r} is in the functions {before[-1]!r} and {path[-1]!r} at once.")
-            owners[node] = long
+        path = [function.name]
+        while (parent := parents[path[0]]) is not None:
+            path.insert(0, parent)
+        owners.update(dict.fromkeys(function.nodes, tuple(path)))
     return owners
-
-
-def _path(function: Function, by_name: Mapping[str, Function]) -> tuple[str, ...]:
-    path = [function.name]
-    while (parent := by_name[path[0]].parent) is not None:
-        if parent not in by_name or parent in path:
-            raise GraphError(f"Function {path[0]!r} has the parent {parent!r}, which is no function around it.")
-        path.insert(0, parent)
-    return tuple(path)
 
 
 class _Arranger:

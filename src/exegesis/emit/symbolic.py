@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from exegesis.emit.code import (
     Code,
+    Number,
     Term,
     call,
     chain,
@@ -72,6 +73,14 @@ def _match(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     return call("match", *inputs, **_causal(node))
 
 
+def _ordered(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("ordered", inputs[1], Code(f'"{node.attrs["is"]}"'), inputs[0], **_causal(node))
+
+
+def _extreme(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("extreme", *inputs, Code(f'"{node.attrs["which"]}"'))
+
+
 def _where(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     values = scene.words.many(scene.axis_of(node.inputs[1]), node.attrs["values"])
     negated = {"negated": _literal_bool(True)} if node.attrs["negated"] else {}
@@ -80,6 +89,10 @@ def _where(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
 
 def _both(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     return call("both", *inputs)
+
+
+def _either(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("either", *inputs)
 
 
 def _nearest(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
@@ -103,6 +116,10 @@ def _share(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
 
 def _count(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     return call("count", *inputs, of=literal(scene.size(node.type.axes[-1])))
+
+
+def _width(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("width", *inputs)
 
 
 def _copy(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
@@ -153,7 +170,7 @@ def _shift(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
 def _form(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     """Terms of one category variable with several classes become one table of numbers (`worth`)."""
     terms: list[Term] = []
-    tables: dict[int, dict[int, float]] = {}
+    tables: dict[int, dict[int, Number]] = {}
     for coefficient, k, cls in node.attrs["terms"]:
         if coefficient and cls is not None and scene.source(node, k).type.kind != "real":
             table = tables.setdefault(k, {})
@@ -161,13 +178,14 @@ def _form(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
         elif coefficient:
             terms.append(_term(scene, node, k, cls, coefficient, inputs[k]))
     for k, table in tables.items():
-        terms.append(_worth(scene, node.inputs[k], inputs[k], table))
+        if summed := {c: v for c, v in table.items() if v}:
+            terms.append(_worth(scene, node.inputs[k], inputs[k], summed))
     if not terms:
         return call("np.full", call("len", inputs[0]), literal(node.attrs["plus"]))
     return linear(terms, node.attrs["plus"])
 
 
-def _term(scene: Scene, node: Node, k: int, cls: int | None, coefficient: float, read: Code) -> Term:
+def _term(scene: Scene, node: Node, k: int, cls: int | None, coefficient: Number, read: Code) -> Term:
     kind = scene.source(node, k).type
     if cls is not None:
         picked = scene.words.category(kind.axes[-1], cls)
@@ -176,7 +194,7 @@ def _term(scene: Scene, node: Node, k: int, cls: int | None, coefficient: float,
     return Term(coefficient, index(read, ":, None") if wide else read, kind.kind == "bool")
 
 
-def _worth(scene: Scene, node_id: str, read: Code, table: Mapping[int, float]) -> Term:
+def _worth(scene: Scene, node_id: str, read: Code, table: Mapping[int, Number]) -> Term:
     axis = scene.axis_of(node_id)
     if len(table) == 1:
         ((cls, coefficient),) = table.items()
@@ -268,13 +286,17 @@ SYMBOLIC: Mapping[str, Build] = {
     "symbolic.back": _back,
     "symbolic.at": _at,
     "symbolic.match": _match,
+    "symbolic.ordered": _ordered,
+    "symbolic.extreme": _extreme,
     "symbolic.where": _where,
     "symbolic.both": _both,
+    "symbolic.either": _either,
     "symbolic.nearest": _nearest,
     "symbolic.weigh": _weigh,
     "symbolic.attend": _attend,
     "symbolic.share": _share,
     "symbolic.count": _count,
+    "symbolic.width": _width,
     "symbolic.copy": _copy,
     "symbolic.relabel": _relabel,
     "symbolic.lookup": _lookup,

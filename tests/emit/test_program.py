@@ -1,0 +1,229 @@
+"""Programs as they are written: their text, what they say, and what is refused."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from exegesis.behavior import Argmax, Sign, Value
+from exegesis.emit import About, count_code_lines, emit_program
+from exegesis.ir import Axis, Function, Graph, GraphError, Node, Site, Type
+from exegesis.runtime import Executor
+
+ABOUT = About("A program.")
+Run = Callable[[str], Callable[..., list[object]]]
+Graphs = Mapping[str, Callable[[], Graph]]
+Imports = Callable[[str, Mapping[str, np.ndarray]], ModuleType]
+
+
+def test_the_text_of_programs(written: tuple[str, str], repository: Path) -> None:
+    """Every program reads as the file under `written/` does; look at the difference before you accept a new text."""
+    name, source = written
+    expected = repository / "tests" / "emit" / "written" / f"{name}.py.txt"
+    if os.environ.get("ACCEPT_WRITTEN"):
+        expected.write_text(source)
+    assert source == expected.read_text()
+
+
+def test_programs_are_short(written: tuple[str, str]) -> None:
+    name, source = written
+    assert count_code_lines(source) <= (25 if name == "mixed" else 15)
+    assert max(map(len, source.splitlines())) <= 100
+
+
+def test_majority(run: Run) -> None:
+    program = run("majority")
+    rng = np.random.default_rng(0)
+    ids = [26, *rng.integers(0, 5, 40).tolist(), 27]
+    for s, said in enumerate(program(ids)[1:], 1):
+        held = Counter(i for i in ids[: s + 1] if i < 26)
+        assert said == min(held, key=lambda c: (-held[c], c))
+
+
+def test_unique_copy(run: Run) -> None:
+    word = np.random.default_rng(1).permutation(150)[:30].tolist()
+    said = run("unique_copy")([150, *word, 151, *word])
+    assert said[32:] == [*word[1:], 152]
+
+
+def test_dyck(run: Run) -> None:
+    said = run("dyck")([2, 0, 0, 1, 1, 0, 1])
+    assert said == [[0, 4], [0, 1], [1], [0, 1], [0, 4], [0, 1], [0, 4]]
+
+
+def test_abcde(run: Run) -> None:
+    assert run("abcde")([5, 0, 1, 4, 8]) == [[0], [0, 1], [1, 2], [4, 7], []]
+
+
+def test_bin_majority(run: Run) -> None:
+    assert run("bin_majority")([2, 1, 1, 0, 0, 0, 3]) == [0, 1, 1, 1, 0, 0, 0]
+
+
+def test_a_program_with_an_opaque_tail(run: Run, programs: Graphs) -> None:
+    import torch
+
+    ids = [2, 0, 1, 1, 0]
+    logits = Executor(programs["mixed"](), dtype=torch.float64).run({"tokens": torch.tensor([ids])})["logits"][0]
+    assert run("mixed")(ids) == logits[:, :2].argmax(-1).tolist()
+
+
+def test_programs_run_on_numpy_alone(written: tuple[str, str], tmp_path: Path) -> None:
+    name, source = written
+    if name == "mixed":
+        pytest.skip("reads tensors, for which safetensors is there too")
+    (tmp_path / "program.py").write_text(source)
+    check = "import program, sys; program.run([0, 1]); print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert {"torch", "pydantic", "safetensors", "jaxtyping", "scipy"}.isdisjoint(loaded.stdout.split())
+
+
+def test_the_bytes_do_not_depend_on_the_process(tmp_path: Path, repository: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import conftest as c\n"
+        "print(*(c.source_of(n, make()) for n, make in c.WRITTEN.items()))"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(repository / "tests" / "emit")],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(texts) == 1
+
+
+def array_graph() -> Graph:
+    """A small convolutional network over images."""
+    rng = np.random.default_rng(0)
+    tensors = {
+        "conv.weight": rng.normal(size=(3, 1, 2, 2)).astype(np.float32),
+        "conv.bias": rng.normal(size=3).astype(np.float32),
+        "out.weight": rng.normal(size=(27, 4)).astype(np.float32),
+    }
+    image, flat = Type("real", ("batch", "channel", "y", "x")), Type("real", ("batch", "feature"))
+    sized = {"stride": [1, 1], "padding": [0, 0], "dilation": [1, 1], "groups": 1}
+    conv = {"weight": "conv.weight", "bias": "conv.bias"}
+    pool = {"kind": "max", "size": [2, 2], "stride": [2, 2], "padding": [0, 0]}
+    nodes = (
+        Node("image", "input.array", (), image),
+        Node("unit", "component.scale", ("image",), image, {"by": 2, "plus": -1}),
+        Node("conv", "component.conv2d", ("unit",), image, sized, conv),
+        Node("act", "component.activation", ("conv",), image, {"kind": "relu"}),
+        Node("pool", "component.pool2d", ("act",), image, pool),
+        Node("flat", "component.flatten", ("pool",), flat),
+        Node("logits", "component.linear", ("flat",), Type("real", ("batch", "digit")), {}, {"weight": "out.weight"}),
+    )
+    names = ("batch", "channel", "y", "x", "feature")
+    axes = {**{n: Axis(n) for n in names}, "digit": Axis("digit", 4)}
+    return Graph(nodes, ("logits",), tensors, axes)
+
+
+@pytest.mark.parametrize("kind", ["argmax", "among", "sign"])
+def test_a_network_over_arrays(kind: str, imports: Imports) -> None:
+    import torch
+
+    graph = array_graph()
+    readout = {"argmax": Argmax(), "among": Argmax((3, 1)), "sign": Sign()}[kind]
+    program = imports(emit_program(graph, about=ABOUT, readout=readout), graph.tensors)
+    x = np.random.default_rng(3).random((1, 7, 7)).astype(np.float32)
+    logits = Executor(graph).run({"image": torch.from_numpy(x)[None]})["logits"].numpy()
+    assert program.run(x) == readout.to_entries(readout.answers(logits))[0]
+    assert program.run(x.tolist()) == program.run(x)
+
+
+def test_a_value_is_a_float(imports: Imports) -> None:
+    graph = array_graph()
+    picked = Node("first", "component.pick", ("logits",), Type("real", ("batch",)), {"axis": 1, "at": 2})
+    graph = graph.with_nodes([*graph.nodes, picked], outputs=("first",))
+    source = emit_program(graph, about=ABOUT, readout=Value(0.1))
+    x = np.ones((1, 7, 7), np.float32)
+    said = imports(source, graph.tensors).run(x)
+    assert isinstance(said, float)
+    assert "[2])" in source
+
+
+def test_tensors_are_read_only_when_they_are_used(programs: Graphs) -> None:
+    assert "TENSORS" not in emit_program(programs["majority"](), about=ABOUT, readout=Argmax())
+    assert 'TENSORS["unembed"]' in emit_program(programs["mixed"](), about=ABOUT, readout=Argmax())
+
+
+def test_documentation_survives_quotes_and_newlines(programs: Graphs) -> None:
+    about = About('It says """no""" and \\ and "quote"', "two\nlines", ("One.", "Two."))
+    source = emit_program(programs["majority"](), about=about, readout=Argmax())
+    documented = ast.get_docstring(ast.parse(source))
+    assert documented is not None
+    assert "It says '''no''' and \\ and \"quote\"" in documented
+    assert "One. Two." in documented
+
+
+def test_where_a_function_lives_and_how_it_was_checked(programs: Graphs) -> None:
+    about = replace(ABOUT, evidence={"what_followed": "Interchange: 99 %."})
+    source = emit_program(programs["unique_copy"](), about=about, readout=Argmax())
+    assert "In the network: transformer.h.1.attn (head 0). Interchange: 99 %." in source
+
+
+def test_comments_say_what_variables_hold(programs: Graphs) -> None:
+    graph = programs["dyck"]()
+    nodes = [replace(n, doc="How many brackets are open.") if n.id == "depth" else n for n in graph.nodes]
+    source = emit_program(graph.with_nodes(nodes), about=ABOUT, readout=Sign())
+    assert "    # How many brackets are open.\n    depth = " in source
+
+
+def test_several_places_are_told_apart() -> None:
+    from exegesis.emit.docstrings import places
+
+    def site(module: str | None, *index: tuple[str, int]) -> Site:
+        return Site("v", ("batch", "head"), module, "output", index)
+
+    kind = Type("real", ("batch",))
+    nodes = [
+        Node("a", "component.softmax", (), kind, sites=(site("h.0", ("head", 1)), site("h.0", ("head", 3)))),
+        Node("b", "component.softmax", (), kind, sites=(site("h.0", ("head", 1)), site(None))),
+    ]
+    assert places(nodes) == "h.0 (heads 1, 3); value v"
+
+
+def test_an_exported_operator_is_refused() -> None:
+    axes = {n: Axis(n, 3) for n in ("batch", "position", "token")}
+    tokens = Node("tokens", "input.tokens", (), Type("category", ("batch", "position"), "token"))
+    odd = Node("odd", "tensor.aten.fft_fft.default", ("tokens",), Type("real", ("batch", "position")))
+    with pytest.raises(GraphError, match=r"'odd' is still the exported operator aten\.fft_fft\.default"):
+        emit_program(Graph((tokens, odd), ("odd",), {}, axes), about=ABOUT, readout=Argmax())
+
+
+def test_a_function_that_would_be_interrupted_is_refused(programs: Graphs) -> None:
+    graph = programs["unique_copy"]()
+    split = (Function("split", ("one_back", "follower")),)
+    with pytest.raises(GraphError, match="'split' cannot be one definition"):
+        emit_program(replace(graph, functions=split), about=ABOUT, readout=Argmax())
+
+
+def test_an_answer_of_the_wrong_kind_is_refused(programs: Graphs) -> None:
+    with pytest.raises(GraphError, match="has no signs"):
+        emit_program(programs["majority"](), about=ABOUT, readout=Sign())
+    with pytest.raises(GraphError, match="of which no largest entry"):
+        emit_program(programs["dyck"](), about=ABOUT, readout=Argmax())
+
+
+def test_a_set_of_outputs_is_only_an_answer(programs: Graphs) -> None:
+    graph = programs["dyck"]()
+    after = Node("after", "symbolic.not", ("answer",), Type("bool", ("batch", "position", "token")))
+    with pytest.raises(GraphError, match="only ever an answer"):
+        emit_program(graph.with_nodes([*graph.nodes, after], outputs=("after",)), about=ABOUT, readout=Sign())
+
+
+def test_a_graph_that_breaks_the_specification_is_refused(programs: Graphs) -> None:
+    graph = programs["majority"]()
+    nodes = [replace(n, attrs={}) if n.id == "so_far" else n for n in graph.nodes]
+    with pytest.raises(GraphError, match="lacks attribute 'causal'"):
+        emit_program(graph.with_nodes(nodes), about=ABOUT, readout=Argmax())
