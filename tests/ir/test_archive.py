@@ -13,8 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from exegesis.ir import Axis, Function, Graph, GraphError, InputError, Node, Origin, Site, Type, diff, load_graph, save_graph
-from exegesis.ir import archive
+from exegesis.ir import (
+    Axis,
+    Function,
+    Graph,
+    GraphError,
+    InputError,
+    Node,
+    Origin,
+    Site,
+    Type,
+    archive,
+    diff,
+    load_graph,
+    save_graph,
+)
 
 BP = ("batch", "position")
 TOKEN = Type("category", BP, "token")

@@ -39,7 +39,11 @@ def graph(*nodes: Node, **more: Any) -> Graph:
 
 
 def norm(**more: Any) -> Node:
-    given: dict[str, Any] = {"attrs": {"kind": "layer", "eps": 1e-5}, "tensors": {"weight": "scale", "bias": "shift"}, **more}
+    given: dict[str, Any] = {
+        "attrs": {"kind": "layer", "eps": 1e-5},
+        "tensors": {"weight": "scale", "bias": "shift"},
+        **more,
+    }
     return Node("norm", "component.norm", ("stream",), STREAM, **given)
 
 
