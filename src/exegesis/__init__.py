@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from exegesis.behavior import Behavior as Behavior
     from exegesis.pipeline import Program as Program
-    from exegesis.pipeline import decompile as decompile
+    from exegesis.pipeline.decompile import decompile as decompile
     from exegesis.runtime import load as load
 
 __version__ = "0.1.0"
