@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from exegesis.behavior import Behavior, SequenceSplit
-from exegesis.ir import Axis, Graph, InputError
+from exegesis.ir import Graph, InputError
 from exegesis.ir.progress import Progress, Silent
 from exegesis.lift import Lifted, lift
 from exegesis.measure import Bench
@@ -121,13 +121,15 @@ def example_of(network: Network, split: SequenceSplit) -> dict[str, torch.Tensor
 
 
 def _labelled(graph: Graph, behavior: Behavior) -> Graph:
-    """The graph with the vocabulary's labels on the axis of its tokens."""
+    """The graph with the behaviour's labels on the axes of its tokens and outputs."""
     axes = dict(graph.axes)
-    for node in graph.inputs:
-        if node.op == "input.tokens" and node.type.of:
-            axis = axes[node.type.of]
-            labels = behavior.vocabulary.labels
-            axes[axis.name] = Axis(axis.name, axis.size, tuple(labels) if len(labels) == axis.size else axis.labels)
+    wanted = {n.type.of: tuple(behavior.vocabulary.labels) for n in graph.inputs if n.op == "input.tokens"}
+    outputs = graph[graph.outputs[0]].type.axes[-1]
+    if (size := axes[outputs].size) is not None:
+        wanted[outputs] = behavior.output_labels(size)
+    for name, labels in wanted.items():
+        if name and len(labels) == axes[name].size:
+            axes[name] = replace(axes[name], labels=labels)
     return replace(graph, axes=axes)
 
 

@@ -12,8 +12,9 @@ from exegesis.passes.raising.selectors.back import back
 from exegesis.passes.raising.selectors.everywhere import everywhere
 from exegesis.passes.raising.selectors.first import first
 from exegesis.passes.raising.selectors.match import match
+from exegesis.passes.raising.selectors.order import order
 from exegesis.passes.raising.selectors.where import where
 
 SelectorIdiom = Callable[[HeadView, Draft], list[str]]
 
-SELECTORS: tuple[SelectorIdiom, ...] = (everywhere, back, first, where, match)
+SELECTORS: tuple[SelectorIdiom, ...] = (everywhere, back, first, match, order, where)
