@@ -13,6 +13,13 @@ def figures() -> Callable[..., Figures]:
         sound = {
             "agreement": {"test": Measurement.proportion("agreement", 2000, 2000, null_value=0.5, seed=0)},
             "sequences_exact": {"test": Measurement.proportion("inputs without any difference", 200, 200)},
+            "joint_interchange": Measurement.proportion("interchange", 300, 300, null_value=0.2, seed=0),
+            "parts_unused": 3,
+            "sufficiency": {
+                "mean": Measurement.proportion("answers kept", 300, 300, null_value=1.0),
+                "resample": Measurement.proportion("answers kept", 300, 300),
+            },
+            "necessity": {"resample": Measurement.proportion("answers that break", 300, 300, null_value=0.1)},
             "legible_share": 0.9,
             "opaque_bits": 100.0,
             "lifted_bits": 1000.0,

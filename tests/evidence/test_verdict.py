@@ -8,7 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from exegesis.evidence import Claim, Figures, Measurement, Status, Threshold, Verdict, VerdictRule, findings, judge
+from exegesis.evidence import (
+    Attack,
+    Bound,
+    Claim,
+    Figures,
+    Measurement,
+    Status,
+    Threshold,
+    Verdict,
+    VerdictRule,
+    Witness,
+    findings,
+    judge,
+)
 from exegesis.ir import InputError
 
 Build = Callable[..., Figures]
@@ -17,6 +30,13 @@ EVIDENCE = (Measurement.proportion("agreement", 2000, 2000),)
 TESTED = Claim(statement="It says what the network says.", domain="test", status=Status.TESTED, evidence=EVIDENCE)
 CONJECTURED = Claim(statement="Head L0H1 counts.", domain="test", status=Status.CONJECTURED)
 REFUTED = Claim(statement="Head L0H1 counts.", domain="test", status=Status.REFUTED, witness=[1, 2, 3])
+
+
+BEYOND = REFUTED.model_copy(update={"about": "beyond"})
+
+
+def share(successes: int, n: int, null_value: float | None = None) -> Measurement:
+    return Measurement.proportion("a share", successes, n, null_value=null_value)
 
 
 def agreement(successes: int, n: int, null_value: float | None = None) -> dict[str, Measurement]:
@@ -35,6 +55,15 @@ def test_a_program_that_meets_every_condition_holds(figures: Build) -> None:
         ({"agreement": agreement(1970, 2000)}, (TESTED,), RULE, False, "is 0.9850, below 0.99"),
         ({}, (TESTED, REFUTED), RULE, False, "refuted: Head L0H1 counts."),
         ({}, (TESTED,), VerdictRule(min_legible_share=0.95), False, "legible share is 0.9000"),
+        (
+            {"joint_interchange": share(260, 300)},
+            (TESTED,),
+            RULE,
+            False,
+            "joint interchange accuracy is 0.8667, below 0.9",
+        ),
+        ({"sufficiency": {"mean": share(270, 300)}}, (TESTED,), RULE, False, "ablated (mean) is 0.9000, below 0.95"),
+        ({"necessity": {"resample": share(210, 300)}}, (TESTED,), RULE, False, "resampled is 0.7000, below 0.8"),
         # What could not be checked, or not well enough, is never true.
         ({"agreement": {}}, (TESTED,), RULE, None, "on 'test' was not measured"),
         ({"agreement": agreement(20, 20)}, (TESTED,), RULE, None, "lower bound over 20 cases is 0.8316"),
@@ -44,6 +73,14 @@ def test_a_program_that_meets_every_condition_holds(figures: Build) -> None:
         ({}, (TESTED, CONJECTURED), RULE, None, "conjectured only: Head L0H1 counts."),
         ({}, (TESTED,), VerdictRule(weakest_status=Status.ATTACKED), None, "tested only"),
         ({}, (TESTED,), VerdictRule.for_splits(("train", "test", "long")), None, "on 'long' was not measured"),
+        ({"joint_interchange": None}, (TESTED,), RULE, None, "joint interchange accuracy was not measured"),
+        ({"joint_interchange": share(10, 10)}, (TESTED,), RULE, None, "lower bound over 10 cases is 0.6915"),
+        ({"joint_interchange": share(300, 300, 0.99)}, (TESTED,), RULE, None, "not told apart from its null, 0.9900"),
+        ({"sufficiency": {}}, (TESTED,), RULE, None, "what the program does not use was not ablated"),
+        ({"sufficiency": {}, "parts_unused": None}, (TESTED,), RULE, None, "was not ablated"),
+        ({"necessity": {"mean": share(300, 300)}}, (TESTED,), RULE, None, "resampled was not measured"),
+        ({"necessity": {"resample": share(300, 300, 1.0)}}, (TESTED,), RULE, None, "not told apart from its null"),
+        ({}, (BEYOND,), RULE, None, "nothing is claimed"),
         # False outweighs what is not decided.
         ({"agreement": {}}, (REFUTED,), RULE, False, "refuted"),
     ],
@@ -60,6 +97,27 @@ def test_a_planted_fault_trips_its_condition(
     assert judge(claims, made, rule) is outcome
     unmet = [found for found in findings(claims, made, rule) if found.met is outcome]
     assert any(says in found.sentence for found in unmet), unmet
+
+
+@pytest.mark.parametrize(
+    ("changed", "claims", "rule"),
+    [
+        ({}, (TESTED, BEYOND), RULE),  # inputs that the behaviour does not ask about do not decide
+        ({"sufficiency": {}, "parts_unused": 0}, (TESTED,), RULE),  # nothing is left to ablate
+        ({"joint_interchange": None}, (TESTED,), VerdictRule(interchange=None)),
+        ({"necessity": {}}, (TESTED,), VerdictRule(necessity=None)),
+        ({"sufficiency": {}}, (TESTED,), VerdictRule(sufficiency=None)),
+        (
+            {"joint_interchange": share(260, 300)},
+            (TESTED,),
+            VerdictRule(interchange=Bound(at_least=0.8, lower_at_least=0.8)),
+        ),
+    ],
+)
+def test_what_the_rule_does_not_ask_for_does_not_decide(
+    figures: Build, changed: dict[str, object], claims: tuple[Claim, ...], rule: VerdictRule
+) -> None:
+    assert judge(claims, figures(**changed), rule) is True
 
 
 @given(successes=st.integers(0, 400), short=st.integers(0, 40), refuted=st.booleans())
@@ -99,7 +157,7 @@ def test_a_verdict_comes_back_from_its_file(figures: Build) -> None:
 
 def test_the_file_names_what_readers_look_for(figures: Build) -> None:
     record = json.loads(Verdict.of((TESTED,), figures(), RULE).to_json())
-    assert record["schema"] == 1
+    assert record["schema"] == 2
     assert record["holds"] is True
     assert record["legible_share"] == record["figures"]["legible_share"] == 0.9
     assert record["claims"][0]["status"] == "tested"
@@ -127,6 +185,20 @@ def test_a_verdict_may_be_left_unjudged(figures: Build) -> None:
     assert Verdict.from_json(verdict.to_json()).holds is None
 
 
+def test_witnesses_come_back_from_the_file_and_stand_in_the_table(figures: Build) -> None:
+    witness = Witness(kind="blind_spot", cause="Position 3 is not looked at.", input_ids=(1, 2), count=4, surprise=2.5)
+    attack = Attack(queries=10, restarts=2, found=0, worst_margin=0.25)
+    verdict = Verdict.of(
+        (TESTED,), figures(attack=attack), RULE, witnesses=[witness], network="a network", budget_seconds=120.0
+    )
+    again = Verdict.from_json(verdict.to_json())
+    assert again.witnesses == (witness,)
+    assert (again.network, again.budget_seconds) == ("a network", 120.0)
+    told = {row.what: (row.figure, row.detail) for row in verdict.table()}
+    assert told["Position 3 is not looked at."] == ("blind spot", "4 found, 2.5 bits")
+    assert told["attack"] == ("0 found", "10 queries, 2 restarts, worst margin 0.25")
+
+
 def edited(text: str, **changes: object) -> str:
     return json.dumps({**json.loads(text), **changes})
 
@@ -134,7 +206,7 @@ def edited(text: str, **changes: object) -> str:
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (lambda text: edited(text, schema=2), "has schema version 2, but this version of exegesis reads only 1"),
+        (lambda text: edited(text, schema=1), "has schema version 1, but this version of exegesis reads only 2"),
         (lambda text: edited(text, schema=True), "has schema version True"),
         (lambda text: edited(text, schema="1"), "has schema version '1'"),
         (lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "schema"}), "no schema version"),

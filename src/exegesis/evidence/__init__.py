@@ -1,11 +1,15 @@
 """What is said about a network and what supports it: claims, measurements, figures and the verdict over them."""
 
-from exegesis.evidence.figures import Figures, legible_share
+from exegesis.evidence.figures import Attack, Figures, legible_share
 from exegesis.evidence.intervals import clopper_pearson
-from exegesis.evidence.records import Claim, Measurement, Status
-from exegesis.evidence.verdict import Finding, Row, Threshold, Verdict, VerdictRule, findings, judge
+from exegesis.evidence.records import Claim, Measurement, Status, Witness
+from exegesis.evidence.rule import Bound, Finding, Threshold, VerdictRule, findings, judge
+from exegesis.evidence.table import Row
+from exegesis.evidence.verdict import Verdict
 
 __all__ = [
+    "Attack",
+    "Bound",
     "Claim",
     "Figures",
     "Finding",
@@ -15,6 +19,7 @@ __all__ = [
     "Threshold",
     "Verdict",
     "VerdictRule",
+    "Witness",
     "clopper_pearson",
     "findings",
     "judge",

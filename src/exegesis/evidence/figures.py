@@ -19,9 +19,10 @@ _ReadOnly = (AfterValidator(_read_only), PlainSerializer(dict))
 Measurements = Annotated[Mapping[str, Measurement], *_ReadOnly]
 Versions = Annotated[Mapping[str, str], *_ReadOnly]
 Bits = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Seconds = Annotated[Mapping[str, Annotated[float, Field(ge=0.0, allow_inf_nan=False)]], *_ReadOnly]
 Count = Annotated[int, Field(ge=0)]
 
-TIMINGS = ("seconds", "peak_memory_mb")
+TIMINGS = ("seconds", "peak_memory_mb", "stage_seconds")
 """The figures that differ between two runs of one seed."""
 
 
@@ -42,6 +43,23 @@ def legible_share(opaque_bits: float, lifted_bits: float) -> float:
     return 1.0 - opaque_bits / lifted_bits
 
 
+class Attack(Record):
+    """An adversarial search for inputs on which program and network differ.
+
+    Attributes:
+        queries: inputs that the network was asked about.
+        restarts: how many starting inputs were pushed until they differed or nothing helped any more.
+        found: how many of the restarts ended at an input on which the two differ.
+        worst_margin: by how much the network's output favoured the program's answer where that was least (logit
+            difference, or slack within the tolerance for real values); negative where they differ.
+    """
+
+    queries: Count
+    restarts: Count
+    found: Count
+    worst_margin: Finite | None = None
+
+
 class Figures(Record):
     """What was measured of one program, and what it cost.
 
@@ -50,9 +68,23 @@ class Figures(Record):
         sequences_exact: per split, the share of inputs without any difference.
         legible_share: see :func:`legible_share`; checked against the two lengths it comes from.
         opaque_bits, lifted_bits: description lengths, in bits.
-        code_lines: lines of code of ``program.py``, docstrings and comments apart.
+        agreement_beyond: as ``agreement``, over the inputs that are shorter or longer than any training input.
+        interchange: per variable, how often the network does what the program says after a swap of the whole variable,
+            over the swaps after which the program says something else than before.
+        interchange_one_position: the same where the value changes hands at one position only.
+        interchange_unchanged: how often the network keeps its answer where the program keeps its own.
+        joint_interchange: the same as ``interchange`` for random subsets of the variables, each from its own source.
+        without_alignment: variables that live nowhere in particular, so that no swap can test them.
+        sufficiency: per ablation, how often the answer survives when all that the program does not use is ablated.
+        necessity: per ablation, how often the answer breaks where the program says that it does, when what the program
+            uses is ablated.
+        parts_unused: how many parts of the network the program does not use; None where they were not counted.
+        attack: what the adversarial search did; None where there was none.
+        stability: what two decompilations have in common.
+        code_lines: lines of code of ``program.py``, docstrings and comments apart; None for a program without a text.
         numbers_in_code, numbers_in_tensors: constants written in the code, and kept in the tensors it loads.
         seconds, peak_memory_mb: wall time and peak resident memory of the run, in seconds and MiB.
+        stage_seconds: wall time of each stage of the judgement, in seconds.
         seed: the seed of the run.
         versions: of Python and of each package that can change a result.
     """
@@ -62,11 +94,23 @@ class Figures(Record):
     legible_share: Finite
     opaque_bits: Bits
     lifted_bits: Bits
-    code_lines: Count
-    numbers_in_code: Count
+    agreement_beyond: Measurements = Field(default_factory=dict, validate_default=True)
+    interchange: Measurements = Field(default_factory=dict, validate_default=True)
+    interchange_one_position: Measurements = Field(default_factory=dict, validate_default=True)
+    interchange_unchanged: Measurements = Field(default_factory=dict, validate_default=True)
+    joint_interchange: Measurement | None = None
+    without_alignment: tuple[str, ...] = ()
+    sufficiency: Measurements = Field(default_factory=dict, validate_default=True)
+    necessity: Measurements = Field(default_factory=dict, validate_default=True)
+    parts_unused: Count | None = None
+    attack: Attack | None = None
+    stability: Measurements = Field(default_factory=dict, validate_default=True)
+    code_lines: Count | None = None
+    numbers_in_code: Count | None = None
     numbers_in_tensors: Count
     seconds: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
     peak_memory_mb: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
+    stage_seconds: Seconds = Field(default_factory=dict, validate_default=True)
     seed: int
     versions: Versions
 

@@ -2,7 +2,7 @@
 
 from enum import Enum
 from functools import total_ordering
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -112,6 +112,8 @@ class Claim(Record):
         evidence: the measurements behind the status.
         witness: the input (or pair of inputs) that refutes it, as JSON.
         seed: of the search or sample behind the status.
+        about: ``behavior``: the program on inputs that the behaviour asks about; only these claims decide whether it
+            holds. ``beyond``: the program on other inputs. ``network``: the network and its task.
     """
 
     statement: Text
@@ -120,6 +122,7 @@ class Claim(Record):
     evidence: tuple[Measurement, ...] = ()
     witness: JsonValue = None
     seed: int | None = None
+    about: Literal["behavior", "beyond", "network"] = "behavior"
 
     @model_validator(mode="after")
     def _status_is_supported(self) -> "Claim":
@@ -130,3 +133,31 @@ class Claim(Record):
         if self.status is not Status.REFUTED and self.witness is not None:
             raise ValueError(f"a claim with a witness against it is 'refuted', not '{self.status.value}'")
         return self
+
+
+class Witness(Record):
+    """Inputs that speak against the program or the network, one of them shown whole.
+
+    Attributes:
+        kind: ``differs``: program and network say different things. ``leaves_task``: the network does not give the
+            answer that the data expect. ``blind_spot``: positions that the network does not look at.
+        cause: what the inputs of the group have in common, one sentence.
+        input_ids, position_ids: the smallest input of the group that was found.
+        positions: the positions that matter for it: those changed since an input without the fault, or the blind ones.
+        program, network, expected: what each says there, where it says anything.
+        count: how many inputs of the group were found.
+        surprise: in bits, how unlikely the fault would be if this input were like the others; the list is sorted by it.
+        asked: whether the behaviour asks about such inputs.
+    """
+
+    kind: Literal["differs", "leaves_task", "blind_spot"]
+    cause: Text
+    input_ids: tuple[int, ...]
+    position_ids: tuple[int, ...] | None = None
+    positions: tuple[int, ...] = ()
+    program: JsonValue = None
+    network: JsonValue = None
+    expected: JsonValue = None
+    count: Annotated[int, Field(ge=1)] = 1
+    surprise: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    asked: bool = True

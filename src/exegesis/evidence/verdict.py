@@ -2,137 +2,18 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from exegesis.evidence.figures import TIMINGS, Figures
-from exegesis.evidence.records import Claim, Finite, Measurement, Record, Status, Text
+from exegesis.evidence.records import Claim, Finite, Record, Witness
+from exegesis.evidence.rule import VerdictRule, findings, judge
+from exegesis.evidence.table import Row, figure_rows
 from exegesis.ir import InputError
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """The version of ``verdict.json`` that this package writes and reads."""
-
-_Share = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class Threshold(Record):
-    """How often program and network must agree on one split.
-
-    Attributes:
-        split: the name of the split.
-        at_least: the least agreement measured on it.
-        lower_at_least: the least lower confidence bound, which a split of few examples cannot reach.
-    """
-
-    split: Text
-    at_least: _Share
-    lower_at_least: _Share
-
-
-class VerdictRule(Record):
-    """When a program holds; the verdict repeats the rule it was judged by.
-
-    Attributes:
-        agreement: one threshold per split that must have been measured.
-        weakest_status: every claim must be supported at least this well.
-        min_legible_share: the least legible share; 0 judges a program by its truth alone.
-    """
-
-    agreement: Annotated[tuple[Threshold, ...], Field(min_length=1)] = (
-        Threshold(split="test", at_least=0.99, lower_at_least=0.97),
-    )
-    weakest_status: Status = Status.TESTED
-    min_legible_share: Finite = 0.0
-
-    @classmethod
-    def for_splits(cls, splits: Iterable[str]) -> "VerdictRule":
-        """The default rule over the held-out splits a behaviour has: 0.99 on ``test``, 0.98 on any other but ``train``.
-
-        Raises:
-            InputError: there is no held-out split.
-        """
-        held_out = [name for name in splits if name != "train"]
-        if not held_out:
-            raise InputError("A program is judged on inputs it was not made from, but no split besides train is there.")
-        return cls(
-            agreement=tuple(
-                Threshold(split=name, at_least=0.99, lower_at_least=0.97)
-                if name == "test"
-                else Threshold(split=name, at_least=0.98, lower_at_least=0.95)
-                for name in held_out
-            )
-        )
-
-
-class Finding(NamedTuple):
-    """One condition of a rule: met, not met, or (None) not decided, and the sentence that says why."""
-
-    met: bool | None
-    sentence: str
-
-
-def findings(claims: Iterable[Claim], figures: Figures, rule: VerdictRule) -> tuple[Finding, ...]:
-    """Each condition of ``rule`` in turn. What was not measured, or not well enough to tell, is not decided."""
-    claims = tuple(claims)
-    found = [_agreement(figures.agreement.get(threshold.split), threshold) for threshold in rule.agreement]
-    found.append(
-        Finding(
-            figures.legible_share >= rule.min_legible_share,
-            f"the legible share is {figures.legible_share:.4f}, the rule asks for {rule.min_legible_share:g}",
-        )
-    )
-    if not claims:
-        found.append(Finding(None, "nothing is claimed"))
-    found += [_support(claim, rule.weakest_status) for claim in claims]
-    return tuple(found)
-
-
-def judge(claims: Iterable[Claim], figures: Figures, rule: VerdictRule) -> bool | None:
-    """Whether a program holds by ``rule``.
-
-    False when any condition is not met; otherwise None when any condition could not be decided (a check that did not
-    run, a sample too small for its bound); True only when every condition was decided and met.
-    """
-    met = [finding.met for finding in findings(claims, figures, rule)]
-    if False in met:
-        return False
-    return None if None in met else True
-
-
-def _agreement(measured: Measurement | None, threshold: Threshold) -> Finding:
-    where = f"agreement on '{threshold.split}'"
-    if measured is None:
-        return Finding(None, f"{where} was not measured")
-    if measured.value < threshold.at_least:
-        return Finding(False, f"{where} is {measured.value:.4f}, below {threshold.at_least:g}")
-    if measured.lower is None:
-        return Finding(None, f"{where} is {measured.value:.4f}, without a confidence bound")
-    if measured.lower < threshold.lower_at_least:
-        return Finding(
-            None,
-            f"{where} is {measured.value:.4f}, but its lower bound over {measured.n} cases is {measured.lower:.4f}, "
-            f"below {threshold.lower_at_least:g}",
-        )
-    if measured.null_value is not None and measured.lower <= measured.null_value:
-        return Finding(None, f"{where} is not told apart from its null, {measured.null_value:.4f}")
-    return Finding(True, f"{where} is {measured.value:.4f}, at least {threshold.at_least:g}")
-
-
-def _support(claim: Claim, weakest: Status) -> Finding:
-    if claim.status is Status.REFUTED:
-        return Finding(False, f"refuted: {claim.statement}")
-    if claim.status < weakest:
-        return Finding(None, f"{claim.status.value} only: {claim.statement}")
-    return Finding(True, f"{claim.status.value}: {claim.statement}")
-
-
-class Row(NamedTuple):
-    """One line of a verdict for a person."""
-
-    what: str
-    figure: str
-    detail: str
 
 
 class Verdict(Record):
@@ -144,14 +25,20 @@ class Verdict(Record):
         rule: the rule it was judged by.
         legible_share: the same as in the figures.
         claims, figures: what the verdict is about.
+        witnesses: inputs that speak against program or network, the most surprising first.
+        network: which network it was judged against: its name, and the start of the fingerprint of its weights.
+        budget_seconds: how long the judge was given.
     """
 
-    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    schema_version: Literal[2] = Field(default=SCHEMA, alias="schema")
     holds: bool | None
     rule: VerdictRule
     legible_share: Finite
     claims: tuple[Claim, ...]
     figures: Figures
+    witnesses: tuple[Witness, ...] = ()
+    network: str = ""
+    budget_seconds: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _follows_from_its_parts(self) -> "Verdict":
@@ -165,7 +52,16 @@ class Verdict(Record):
         return self
 
     @classmethod
-    def of(cls, claims: Iterable[Claim], figures: Figures, rule: VerdictRule) -> "Verdict":
+    def of(
+        cls,
+        claims: Iterable[Claim],
+        figures: Figures,
+        rule: VerdictRule,
+        *,
+        witnesses: Iterable[Witness] = (),
+        network: str = "",
+        budget_seconds: float | None = None,
+    ) -> "Verdict":
         """The verdict that ``rule`` gives on these claims and figures."""
         claims = tuple(claims)
         return cls(
@@ -174,6 +70,9 @@ class Verdict(Record):
             legible_share=figures.legible_share,
             claims=claims,
             figures=figures,
+            witnesses=tuple(witnesses),
+            network=network,
+            budget_seconds=budget_seconds,
         )
 
     def to_json(self, *, timings: bool = True) -> str:
@@ -216,21 +115,12 @@ class Verdict(Record):
             raise InputError(f"{source} is not a valid verdict: {where}: {first['msg']}.") from error
 
     def table(self) -> tuple[Row, ...]:
-        """The verdict as rows to print: whether it holds, agreement, sizes, then each claim."""
-        figures = self.figures
-        rows = [Row("holds", _WORD[self.holds], "; ".join(self._reasons()))]
-        for name, measured in sorted(figures.agreement.items()):
-            rows.append(Row(f"agreement, {name}", f"{measured.value:.4f}", _bounds(measured)))
-        for name, measured in sorted(figures.sequences_exact.items()):
-            rows.append(Row(f"inputs without any difference, {name}", f"{measured.value:.4f}", _bounds(measured)))
-        sizes = f"{figures.opaque_bits:.0f} of {figures.lifted_bits:.0f} bits are opaque"
-        numbers = f"{figures.numbers_in_code} numbers in the code, {figures.numbers_in_tensors} in tensors"
-        rows.append(Row("legible share", f"{self.legible_share:.4f}", sizes))
-        rows.append(Row("lines of code", str(figures.code_lines), numbers))
-        if figures.seconds is not None:
-            memory = "" if figures.peak_memory_mb is None else f"{figures.peak_memory_mb:.0f} MiB at most"
-            rows.append(Row("seconds", f"{figures.seconds:.1f}", memory))
+        """The verdict as rows to print: whether it holds and why not, figures, claims, what speaks against it."""
+        rows = [Row("holds", _WORD[self.holds], "; ".join(self._reasons())), *figure_rows(self.figures)]
         rows += [Row(claim.statement, claim.status.value, f"on {claim.domain}") for claim in self.claims]
+        rows += [
+            Row(w.cause, w.kind.replace("_", " "), f"{w.count} found, {w.surprise:.1f} bits") for w in self.witnesses
+        ]
         return tuple(rows)
 
     def _reasons(self) -> list[str]:
@@ -238,12 +128,3 @@ class Verdict(Record):
 
 
 _WORD = {True: "yes", False: "no", None: "not decided"}
-
-
-def _bounds(measured: Measurement) -> str:
-    detail = f"n = {measured.n}"
-    if measured.lower is not None and measured.upper is not None and measured.confidence is not None:
-        detail = f"[{measured.lower:.4f}, {measured.upper:.4f}] at {measured.confidence:.0%}, {detail}"
-    if measured.null_value is not None:
-        detail += f", null {measured.null_value:.4f}"
-    return detail
