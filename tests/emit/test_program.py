@@ -227,3 +227,10 @@ def test_a_graph_that_breaks_the_specification_is_refused(programs: Graphs) -> N
     nodes = [replace(n, attrs={}) if n.id == "so_far" else n for n in graph.nodes]
     with pytest.raises(GraphError, match="lacks attribute 'causal'"):
         emit_program(graph.with_nodes(nodes), about=ABOUT, readout=Argmax())
+
+
+def test_every_operation_of_the_language_can_be_written() -> None:
+    from exegesis.emit.body import _BUILD
+    from exegesis.ir.levels import SPECS
+
+    assert set(_BUILD) == {op for op in SPECS if not op.startswith("input.")}

@@ -62,8 +62,12 @@ class Grower:
 
     def _selector(self) -> None:
         like = self.of_kind("category", "bool")
-        k = self.rng.integers(5)
-        if k == 0:
+        k = self.rng.integers(6)
+        if k == 5:
+            relation = ("<", "<=", ">", ">=")[self.rng.integers(4)]
+            query, key = self.of_kind("category", "bool"), self.of_kind("category", "bool")
+            self.add("ordered", SELECTOR, query, key, **{"is": relation, "causal": self.flip()})
+        elif k == 0:
             self.add("everywhere", SELECTOR, like, causal=self.flip())
         elif k == 1:
             self.add("back", SELECTOR, like, by=int(self.rng.integers(0, 3)))
@@ -79,8 +83,12 @@ class Grower:
         if not any(n.type == SELECTOR for n in self.nodes):
             return self._selector()
         selector, key = self.of_kind("selector"), self.of_kind("category", "bool")
-        k = self.rng.integers(4)
-        if k == 0:
+        k = self.rng.integers(6)
+        if k == 4:
+            self.add("either", SELECTOR, selector, self.of_kind("selector"))
+        elif k == 5:
+            self.add("extreme", SELECTOR, selector, key, which="smallest" if self.flip() else "largest")
+        elif k == 0:
             self.add("where", SELECTOR, selector, key, values=self.some(7), negated=self.flip())
         elif k == 1:
             self.add("both", SELECTOR, selector, self.of_kind("selector"))
@@ -95,7 +103,9 @@ class Grower:
         if not any(n.type == SELECTOR for n in self.nodes):
             return self._selector()
         selector, value = self.of_kind("selector"), self.of_kind("category", "bool")
-        op = ("share", "count", "copy")[self.rng.integers(3)]
+        op = ("share", "count", "copy", "width")[self.rng.integers(4)]
+        if op == "width":
+            return self.add("width", REAL, selector)
         held = value.type if value.type.kind == "category" else TOKEN
         self.add(op, held if op == "copy" else COUNTS, selector, value)
         return None

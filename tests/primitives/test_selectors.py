@@ -88,3 +88,38 @@ def test_attend(causal: bool) -> None:
 def test_bool_variables_are_categories_too() -> None:
     flags = np.array([True, False, True])
     np.testing.assert_array_equal(p.match(flags, flags), flags[:, None] == flags)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(
+    ("key_is", "holds"),
+    [
+        ("<", lambda k, q: k < q),
+        ("<=", lambda k, q: k <= q),
+        (">", lambda k, q: k > q),
+        (">=", lambda k, q: k >= q),
+    ],
+)
+def test_ordered(key_is: str, holds: Callable[[int, int], bool], causal: bool) -> None:
+    x = CASES[3]
+    y = np.roll(x, 5)
+    expected = pairs(len(x), lambda s, t: y[t] != -1 and holds(y[t], x[s]) and (t <= s or not causal))
+    np.testing.assert_array_equal(p.ordered(y, key_is, x, causal=causal), expected)
+
+
+@pytest.mark.parametrize(("which", "pick"), [("smallest", min), ("largest", max)])
+def test_extreme(which: str, pick: Callable[[list[int]], int]) -> None:
+    x = CASES[3]
+    weights = RNG.random((12, 12)) * (RNG.random((12, 12)) < 0.4)
+    weights[5] = 0
+
+    def kept(s: int, t: int) -> float:
+        known = [int(x[u]) for u in range(12) if weights[s, u] > 0 and x[u] != -1]
+        return weights[s, t] if known and x[t] == pick(known) else 0.0
+
+    np.testing.assert_array_equal(p.extreme(weights, x, which), pairs(12, kept))
+
+
+def test_either_takes_the_larger_weight() -> None:
+    np.testing.assert_array_equal(p.either(np.array([[0.5, 0.0]]), np.array([[True, False]])), [[1.0, 0.0]])
+    assert p.either(p.everywhere(np.arange(3)), p.back(np.arange(3), 1)).dtype == bool

@@ -111,3 +111,7 @@ def test_largest() -> None:
 
 def test_always() -> None:
     np.testing.assert_array_equal(p.always(np.zeros(3), 7), [7, 7, 7])
+
+
+def test_width_counts_positions_not_weights() -> None:
+    np.testing.assert_array_equal(p.width(np.array([[0.5, 0, 3], [0, 0, 0]])), [2, 0])

@@ -23,6 +23,7 @@ _DEFAULTS = {
     "symbolic.attend": "attention",
     "symbolic.share": "shares",
     "symbolic.count": "seen",
+    "symbolic.width": "how_many",
     "symbolic.copy": "copied",
     "symbolic.relabel": "renamed",
     "symbolic.lookup": "found",

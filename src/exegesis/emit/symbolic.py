@@ -77,26 +77,14 @@ def _ordered(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     return call("ordered", inputs[1], Code(f'"{node.attrs["is"]}"'), inputs[0], **_causal(node))
 
 
-def _extreme(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
-    return call("extreme", *inputs, Code(f'"{node.attrs["which"]}"'))
+def _which(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call(node.op.removeprefix("symbolic."), *inputs, Code(f'"{node.attrs["which"]}"'))
 
 
 def _where(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     values = scene.words.many(scene.axis_of(node.inputs[1]), node.attrs["values"])
     negated = {"negated": _literal_bool(True)} if node.attrs["negated"] else {}
     return call("where", *inputs, values, **negated)
-
-
-def _both(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
-    return call("both", *inputs)
-
-
-def _either(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
-    return call("either", *inputs)
-
-
-def _nearest(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
-    return call("nearest", *inputs, Code(f'"{node.attrs["which"]}"'))
 
 
 def _weigh(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
@@ -110,20 +98,13 @@ def _attend(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     return call("attend", *inputs, tensor(node, "table"), **_causal(node))
 
 
-def _share(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
-    return call("share", *inputs, of=literal(scene.size(node.type.axes[-1])))
+def _plain(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call(node.op.removeprefix("symbolic."), *inputs)
 
 
-def _count(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
-    return call("count", *inputs, of=literal(scene.size(node.type.axes[-1])))
-
-
-def _width(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
-    return call("width", *inputs)
-
-
-def _copy(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
-    return call("copy", *inputs)
+def _by_class(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    size = literal(scene.size(node.type.axes[-1]))
+    return call(node.op.removeprefix("symbolic."), *inputs, of=size)
 
 
 def _relabel(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
@@ -287,17 +268,17 @@ SYMBOLIC: Mapping[str, Build] = {
     "symbolic.at": _at,
     "symbolic.match": _match,
     "symbolic.ordered": _ordered,
-    "symbolic.extreme": _extreme,
+    "symbolic.extreme": _which,
     "symbolic.where": _where,
-    "symbolic.both": _both,
-    "symbolic.either": _either,
-    "symbolic.nearest": _nearest,
+    "symbolic.both": _plain,
+    "symbolic.either": _plain,
+    "symbolic.nearest": _which,
     "symbolic.weigh": _weigh,
     "symbolic.attend": _attend,
-    "symbolic.share": _share,
-    "symbolic.count": _count,
-    "symbolic.width": _width,
-    "symbolic.copy": _copy,
+    "symbolic.share": _by_class,
+    "symbolic.count": _by_class,
+    "symbolic.width": _plain,
+    "symbolic.copy": _plain,
     "symbolic.relabel": _relabel,
     "symbolic.lookup": _lookup,
     "symbolic.mod": _mod,
