@@ -6,6 +6,7 @@ recogniser looks: assertions, copies, dropout, casts between floating precisions
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,6 +55,7 @@ class Cell:
         value: of a constant, in its own precision; folded ones are float64.
         attrs, tensors: of a component.
         reference: what it must equal.
+        rank: where in the export it stands: that of the cell whose place it took.
         role: what a recogniser knows about its place, for naming: (part, which attention).
         by, out_of: which recogniser made it out of which cells.
     """
@@ -70,6 +72,7 @@ class Cell:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     reference: Reference | None = None
+    rank: int = -1
     role: tuple[str, int] | None = None
     by: str = "lift.export"
     out_of: tuple[str, ...] = ()
@@ -177,11 +180,22 @@ class Bench:
         """Puts a cell on the bench; returns its id."""
         if cell.id in self._cells:
             raise KeyError(cell.id)
+        if cell.rank < 0:
+            taken = [self._cells[i].rank for i in cell.out_of if i in self._cells]
+            cell.rank = max(taken, default=len(self._cells))
         self._cells[cell.id] = cell
         for source in cell.inputs:
             self._users.setdefault(source, {})[cell.id] = None
         self._order = None
         return cell.id
+
+    def twin(self, cell: Cell) -> Ref | None:
+        """The cell that computes the same from the same, where there is one already."""
+        source = next(iter(cell.inputs), None)
+        if source is None or cell.target is None or torch.Tag.nondeterministic_seeded in getattr(cell.target, "tags", ()):
+            return None
+        same = (u for u in self.users(source) if (u.op, u.args, u.kwargs) == (cell.op, cell.args, cell.kwargs))
+        return next((Ref(u.id) for u in same if u.op != "constant"), None)
 
     def replace(self, old: str, new: str, except_for: Iterable[str] = ()) -> None:
         """Makes every reader of `old` read `new` instead, but for `new` itself and the cells named."""
@@ -235,18 +249,17 @@ class Bench:
         return frozenset(found)
 
     def _sorted(self) -> list[str]:
-        state: dict[str, bool] = {}
+        """Topological order; of the cells that are ready, the one with the lowest rank comes first."""
+        waiting = {i: len(c.inputs) for i, c in self._cells.items()}
+        ready = [(c.rank, n, c.id) for n, c in enumerate(self._cells.values()) if not waiting[c.id]]
+        number = {i: n for n, i in enumerate(self._cells)}
+        heapq.heapify(ready)
         order: list[str] = []
-        for root in self._cells:
-            stack = [root]
-            while stack:
-                current = stack[-1]
-                if current in state:
-                    stack.pop()
-                    if not state[current]:
-                        state[current] = True
-                        order.append(current)
-                    continue
-                state[current] = False
-                stack.extend(i for i in self._cells[current].inputs if i not in state)
+        while ready:
+            current = heapq.heappop(ready)[2]
+            order.append(current)
+            for user in self._users.get(current, {}):
+                waiting[user] -= 1
+                if not waiting[user]:
+                    heapq.heappush(ready, (self._cells[user].rank, number[user], user))
         return order

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from exegesis.ir import Graph
 from exegesis.lift.bench import Reference
 from exegesis.lift.errors import LiftError
-from exegesis.lift.export import Argument, Exported, Outputs, evaluating
+from exegesis.lift.export import Exported, own_output
 from exegesis.lift.interpret import interpret
 from exegesis.runtime import Executor
 
@@ -24,11 +24,23 @@ Inputs: TypeAlias = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class ValueCheck:
-    """The largest absolute error of one node of the program against one value of the export, in each precision."""
+    """How far one node of the program is from one value of the export.
+
+    Attributes:
+        node: of the program.
+        value: of the export.
+        errors: the largest absolute error, by precision.
+        scale: the root mean square of the value, where that exceeds 1: rounding errors grow with what is rounded.
+    """
 
     node: str
     value: str
     errors: Mapping[str, float]
+    scale: float
+
+    def within(self, precision: str) -> bool:
+        """Whether the error is at most the tolerance times the scale (never for NaN)."""
+        return self.errors[precision] <= TOLERANCES[precision] * self.scale
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ class Certificate:
     """What was compared, and how far apart it was.
 
     Attributes:
-        output: the largest absolute error of the output: float32 against the network itself, float64 against its export.
+        output: the error of the output: in float32 against the network itself, in float64 against its export.
         values: errors at every value that the program has in common with the export.
         shapes: of the inputs that were tried.
         share: how much is recognised.
@@ -54,7 +66,7 @@ class Certificate:
         seconds: how long lifting took.
     """
 
-    output: Mapping[str, float]
+    output: ValueCheck
     values: tuple[ValueCheck, ...]
     shapes: tuple[tuple[int, ...], ...]
     share: Share
@@ -63,22 +75,20 @@ class Certificate:
     seconds: float
 
     def worst(self, precision: str) -> float:
-        """The largest error at any value, the output included."""
-        return max((self.output[precision], *(v.errors[precision] for v in self.values)))
+        """The largest absolute error at any value, the output included."""
+        return max(v.errors[precision] for v in (self.output, *self.values))
 
     def __str__(self) -> str:
-        width = max(len("node"), *(len(v.node) for v in self.values)) if self.values else len("node")
-        rows = [f"{'node':<{width}}  {'float32':>8}  {'float64':>8}  value of the export"]
-        rows += [
-            f"{v.node:<{width}}  {v.errors['float32']:8.1e}  {v.errors['float64']:8.1e}  {v.value}" for v in self.values
-        ]
-        rows.append(
-            f"{'output':<{width}}  {self.output['float32']:8.1e}  {self.output['float64']:8.1e}  the network's own output"
-        )
+        checks = (*self.values, self.output)
+        precisions = tuple(self.output.errors)
+        width = max(len(v.node) for v in checks)
+        rows = [f"{'node':<{width}}  " + "".join(f"{p:>8}  " for p in precisions) + f"{'scale':>6}  value of the export"]
+        for v in checks:
+            errors = "".join(f"{v.errors[p]:8.1e}  " for p in precisions)
+            rows.append(f"{v.node:<{width}}  {errors}{v.scale:6.1f}  {v.value}")
         levels = ", ".join(f"{count} {level}" for level, count in self.share.nodes.items())
-        rows.append(
-            f"{levels} nodes; {self.share.numbers:.1%} of the numbers and {self.share.multiplications:.1%} of the multiplications recognised"
-        )
+        shares = f"{self.share.numbers:.1%} of the numbers and {self.share.multiplications:.1%} of the multiplications"
+        rows.append(f"{levels} nodes; {shares} recognised")
         rows += [f"assumes: {a}" for a in self.assumes] + [f"note: {n}" for n in self.notes]
         return "\n".join(rows)
 
@@ -105,11 +115,11 @@ def compare(
     graphs: Mapping[str, Graph],
     references: Mapping[str, Reference],
     batches: Sequence[Inputs],
-) -> tuple[dict[str, float], tuple[ValueCheck, ...]]:
+) -> tuple[ValueCheck, tuple[ValueCheck, ...]]:
     """Errors of the programs (by precision) on some inputs.
 
     Args:
-        network: the network itself, whose output the float32 program must give.
+        network: the network itself, whose output the program must give in the network's own precision.
         exported: its export, whose values are the reference for everything else.
         graphs: the program in `float32` and in `float64`.
         references: for nodes that must equal a value of the export.
@@ -119,34 +129,50 @@ def compare(
         The errors at the output, and at every node of `references`.
     """
     final = _final_value(exported)
-    output = dict.fromkeys(graphs, 0.0)
-    errors = {node: dict.fromkeys(graphs, 0.0) for node in references}
-    wrapped = Outputs(network, [a.name for a in exported.arguments])
+    tally = _Tally()
+    own = "float64" if "float32" not in graphs else "float32"
+    wanted = {r.value for r in references.values()} | {final}
     for precision, graph in graphs.items():
-        double = precision == "float64"
         executor = Executor(graph)
-        wanted = {r.value for r in references.values()} | {final}
         for batch in batches:
+            double = precision == "float64"
             given = {k: v.double() if double and v.is_floating_point() else v for k, v in batch.items()}
             truth = interpret(exported, given, wanted, double=double)
             mine = executor.run({n.id: given[n.id] for n in graph.inputs}, [*references, *graph.outputs])
             for node, reference in references.items():
-                seen = _in_place(truth[reference.value], reference, mine[node])
-                errors[node][precision] = max(errors[node][precision], error(mine[node], seen))
-            whole = truth[final] if double else _own_output(wrapped, network, exported.arguments, batch)
-            output[precision] = max(output[precision], error(mine[graph.outputs[0]], whole))
-    return output, tuple(ValueCheck(node, references[node].value, errors[node]) for node in references)
+                tally.add(node, precision, mine[node], _in_place(truth[reference.value], reference, mine[node]))
+            whole = own_output(network, exported.arguments, batch) if precision == own else truth[final]
+            tally.add("output", precision, mine[graph.outputs[0]], whole)
+    values = tuple(tally.check(node, reference.value) for node, reference in references.items())
+    return tally.check("output", "the network's own output"), values
+
+
+class _Tally:
+    """The worst of what was compared, node by node."""
+
+    def __init__(self) -> None:
+        self._errors: dict[str, dict[str, float]] = {}
+        self._scale: dict[str, float] = {}
+
+    def add(self, node: str, precision: str, mine: Tensor, reference: Tensor) -> None:
+        errors = self._errors.setdefault(node, {})
+        errors[precision] = max(errors.get(precision, 0.0), error(mine, reference))
+        self._scale[node] = max(self._scale.get(node, 1.0), _root_mean_square(reference))
+
+    def check(self, node: str, value: str) -> ValueCheck:
+        return ValueCheck(node, value, self._errors[node], self._scale[node])
+
+
+def _root_mean_square(value: Tensor) -> float:
+    if not value.is_floating_point():
+        return 1.0
+    plain = value[value.abs() < _FILLED].double()
+    return float(plain.square().mean().sqrt()) if plain.numel() else 1.0
 
 
 def _final_value(exported: Exported) -> str:
     (result,) = next(n for n in exported.program.graph.nodes if n.op == "output").args[0]
     return str(result.name)
-
-
-def _own_output(wrapped: Outputs, network: nn.Module, arguments: Sequence[Argument], batch: Inputs) -> Tensor:
-    with evaluating(network), torch.no_grad():
-        out: Tensor = wrapped(*(batch[a.id] for a in arguments))
-    return out
 
 
 def _in_place(value: Tensor, reference: Reference, mine: Tensor) -> Tensor:
@@ -161,19 +187,12 @@ def _in_place(value: Tensor, reference: Reference, mine: Tensor) -> Tensor:
     return value.permute([reference.order.index(i) for i in range(value.ndim)])
 
 
-def check_errors(output: Mapping[str, float], values: Sequence[ValueCheck]) -> None:
+def check_errors(output: ValueCheck, values: Sequence[ValueCheck]) -> None:
     """Raises LiftError for the first value, in the order of the program, that differs by more than its tolerance."""
-    for precision, tolerance in TOLERANCES.items():
-        if precision not in output:
-            continue
-        for check in values:
-            if not check.errors[precision] <= tolerance:
+    for check in (*values, output):
+        for precision, found in check.errors.items():
+            if not check.within(precision):
                 raise LiftError(
-                    f"The lifted program differs from the network at {check.node} (the export's {check.value}) by "
-                    f"{check.errors[precision]:.2g} in {precision}, where {tolerance:g} is allowed."
+                    f"The lifted program differs from the network at {check.node} ({check.value}) by "
+                    f"{found:.2g} in {precision}, where {TOLERANCES[precision] * check.scale:.2g} is allowed."
                 )
-        if not output[precision] <= tolerance:
-            raise LiftError(
-                f"The lifted program's output differs from the network's by {output[precision]:.2g} in {precision}, "
-                f"where {tolerance:g} is allowed."
-            )

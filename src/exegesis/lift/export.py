@@ -144,6 +144,13 @@ def export(network: nn.Module, example: Example) -> Exported:
     raise LiftError(f"torch.export rejects the network: {_reason(failure)}") from failure
 
 
+def own_output(network: nn.Module, arguments: Sequence[Argument], inputs: Mapping[str, Tensor]) -> Tensor:
+    """What the network itself gives, for inputs by the ids of the program's."""
+    with evaluating(network), torch.no_grad():
+        out: Tensor = Outputs(network, [a.name for a in arguments])(*(inputs[a.id] for a in arguments))
+    return out
+
+
 def _export_once(wrapped: Outputs, arguments: Sequence[Argument], axes: tuple[int, ...]) -> ExportedProgram:
     dynamic = tuple({i: Dim.AUTO for i in a.dynamic if i in axes} for a in arguments)
     examples = tuple(_varied(a, axes) for a in arguments)

@@ -182,7 +182,9 @@ class _Typist:
 
     def _rows(self, cell: Cell) -> Size:
         """How many ids there are: rows of the table that they look up."""
-        tables = [u.tensors["weight"] for u in self._bench.users(cell.id) if u.op == "component.embed"]
+        readers = self._bench.users(cell.id)
+        readers += [v for u in readers if u.op == "component.pick" for v in self._bench.users(u.id)]
+        tables = [u.tensors["weight"] for u in readers if u.op == "component.embed"]
         return len(tables[0]) if tables else sympy.Symbol("unknown")
 
     def _named(self, name: str, size: Size) -> str:
@@ -196,6 +198,9 @@ class _Typist:
         if cell.op == "component.arange":
             axes = tuple(self._named(n, s) for n, s in zip(("batch", "pos"), cell.shape, strict=True))
             return Type("category", axes, self._axis("position", self._rows(cell)))
+        if cell.op == "component.pick":
+            source = self.types[cell.inputs[0]]
+            return Type(source.kind, tuple(a for i, a in enumerate(source.axes) if i != cell.attrs["axis"]), source.of)
         return Type("real", self._component_axes(cell))
 
     def _component_axes(self, cell: Cell) -> tuple[str, ...]:
@@ -229,8 +234,6 @@ class _Typist:
                 names = ("batch", "channel", "height", "width")
             case "flatten":
                 return (first[0], self._axis("feature", shape[-1]))
-            case "pick":
-                return tuple(a for i, a in enumerate(first) if i != cell.attrs["axis"])
             case "add":
                 return max(
                     (self.types[i].axes for i in cell.inputs),

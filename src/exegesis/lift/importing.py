@@ -142,7 +142,7 @@ def _put(bench: Bench, node: fx.Node, same: Mapping[str, Any]) -> Any:
         size,
         reference=Reference(node.name) if shape is not None else None,
     )
-    if (source := _carried_by(bench, cell)) is not None:
+    if (source := _carried_by(bench, cell) or bench.twin(cell)) is not None:
         return source
     if size is None and _is_fixed(bench, cell):
         return Ref(bench.add(_folded(bench, cell)))

@@ -61,7 +61,7 @@ def lift(network: nn.Module, example: Example, *, dtype: torch.dtype | None = No
     frozen = {d: freeze(bench, exported.arguments, double=d, meta=meta) for d in (False, True)}
     for one in frozen.values():
         check(one.graph)
-    inputs = batches(exported, frozen[False].graph, seed)
+    inputs = batches(network, exported, frozen[False].graph, seed)
     graphs = {"float32": frozen[False].graph, "float64": frozen[True].graph}
     if native is torch.float64:
         del graphs["float32"]

@@ -6,21 +6,31 @@ from collections.abc import Mapping, Sequence
 
 import sympy
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from exegesis.ir import Graph
-from exegesis.lift.export import Argument, Exported
+from exegesis.lift.export import Argument, Exported, own_output
 
 
-def batches(exported: Exported, graph: Graph, seed: int) -> list[dict[str, Tensor]]:
-    """The example, and random inputs of other shapes where batch or length are dynamic."""
+def batches(network: nn.Module, exported: Exported, graph: Graph, seed: int) -> list[dict[str, Tensor]]:
+    """The example, and random inputs of other shapes where batch or length are dynamic and the network itself takes them."""
     generator = torch.Generator().manual_seed(seed)
     found = [{a.id: a.example.detach() for a in exported.arguments}]
     longest = _longest(exported, graph)
     for batch, length in _shapes(exported.arguments, longest):
         start = int(torch.randint(0, longest - length + 1, (1,), generator=generator)) if longest else 0
-        found.append({a.id: _random(a, graph, batch, length, start, generator) for a in exported.arguments})
+        drawn = {a.id: _random(a, graph, batch, length, start, generator) for a in exported.arguments}
+        if _takes(network, exported.arguments, drawn):
+            found.append(drawn)
     return found
+
+
+def _takes(network: nn.Module, arguments: Sequence[Argument], inputs: Mapping[str, Tensor]) -> bool:
+    try:
+        own_output(network, arguments, inputs)
+    except (RuntimeError, IndexError, ValueError):
+        return False
+    return True
 
 
 def _shapes(arguments: Sequence[Argument], longest: int | None) -> list[tuple[int, int]]:

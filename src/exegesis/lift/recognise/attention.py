@@ -39,9 +39,20 @@ def recognise(bench: Bench) -> int:
             done = _written_out(bench, cell, count)
         else:
             continue
-        count += done
         bench.prune()
+        if done:
+            _expect_sources(bench, count)
+            count += 1
     return count
+
+
+def _expect_sources(bench: Bench, index: int) -> None:
+    """Says where the queries, keys and values of an attention come from."""
+    for cell in [c for c in bench.cells() if c.role in (("scores", index), ("z", index))]:
+        parts = ("q", "k") if cell.op == "component.scores" else ("pattern", "v")
+        for part, operand in zip(parts, cell.args, strict=True):
+            if part != "pattern":
+                _expect(bench, operand.id, part, index)
 
 
 # Scores, masks and pattern
@@ -92,8 +103,6 @@ def _pattern(
 
 def _scores(bench: Bench, stem: str, q: str, k: str, scale: float, index: int, reference: Reference | None) -> str:
     k = _ungrouped(bench, k)
-    _expect(bench, q, "q", index)
-    _expect(bench, k, "k", index)
     shape = (*(bench[q].shape or ())[:3], (bench[k].shape or ())[2])
     like = Cell("", "", shape=shape, dtype=bench[q].dtype)
     return _component(
@@ -103,7 +112,6 @@ def _scores(bench: Bench, stem: str, q: str, k: str, scale: float, index: int, r
 
 def _mix(bench: Bench, stem: str, pattern: str, v: str, index: int, reference: Reference | None) -> str:
     v = _ungrouped(bench, v)
-    _expect(bench, v, "v", index)
     shape = (*(bench[pattern].shape or ())[:3], (bench[v].shape or ())[3])
     like = Cell("", "", shape=shape, dtype=bench[v].dtype)
     return _component(bench, stem, "mix", (pattern, v), like, ("z", index), reference=reference)

@@ -63,17 +63,8 @@ def from_added(bench: Bench, added: str, sign: float) -> Mask | None:
         return _mask(bench, [(cell.args[0].id, False)], fill, adds=True)
     if cell.name == "expand" and isinstance(cell.args[0], Ref):
         return from_added(bench, cell.args[0].id, sign)
-    zero = Cell(
-        bench.fresh(added),
-        "aten.eq.Scalar",
-        (Ref(added), 0),
-        target=torch.ops.aten.eq.Scalar,
-        shape=cell.shape,
-        dtype=torch.bool,
-        by="lift.attention",
-        out_of=(added,),
-    )
-    return _mask(bench, [(bench.add(zero), False)], fill, adds=True)
+    zero = _tensor_cell(bench, torch.ops.aten.eq.Scalar, (Ref(added), 0), cell.shape)
+    return _mask(bench, [(zero, False)], fill, adds=True)
 
 
 def _mask(bench: Bench, parts: list[tuple[str, bool]], fill: float, *, adds: bool) -> Mask:
@@ -210,18 +201,17 @@ def _joined(bench: Bench, parts: list[tuple[str, bool]]) -> str | None:
 
 
 def _tensor_cell(bench: Bench, target: Any, args: tuple[Any, ...], shape: tuple[Any, ...] | None) -> str:
-    schema = target._schema.name.split("::")[-1]
-    overload = target._overloadname
+    name = target._schema.name.split("::")[-1]
     source = args[0].id
-    return bench.add(
-        Cell(
-            bench.fresh(source.split("~")[0]),
-            f"aten.{schema}.{overload}",
-            args,
-            target=target,
-            shape=shape,
-            dtype=torch.bool,
-            by="lift.attention",
-            out_of=(source,),
-        )
+    cell = Cell(
+        bench.fresh(source),
+        f"aten.{name}.{target._overloadname}",
+        args,
+        target=target,
+        shape=shape,
+        dtype=torch.bool,
+        by="lift.attention",
+        out_of=(source,),
     )
+    twin = bench.twin(cell)
+    return bench.add(cell) if twin is None else twin.id

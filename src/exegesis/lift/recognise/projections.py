@@ -24,7 +24,20 @@ def recognise(bench: Bench) -> int:
             continue
         count += any(_replace(bench, part) for part in _parts(bench, stretch))
     bench.prune()
+    _order_heads(bench)
     return count
+
+
+def _order_heads(bench: Bench) -> None:
+    """Queries, keys and values of an attention are listed in this order, whichever the network computes first."""
+    attentions: dict[int, list[Cell]] = {}
+    for cell in bench.cells():
+        if cell.op == "component.heads" and cell.role is not None:
+            attentions.setdefault(cell.role[1], []).append(cell)
+    for cells in attentions.values():
+        ranks = sorted(c.rank for c in cells)
+        for cell, rank in zip(sorted(cells, key=lambda c: "qkv".index(c.role[0]) if c.role else 0), ranks, strict=True):
+            cell.rank = rank
 
 
 def _parts(bench: Bench, stretch: Stretch) -> Iterator[Stretch]:
