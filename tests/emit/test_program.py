@@ -158,18 +158,18 @@ def test_tensors_are_read_only_when_they_are_used(programs: Graphs) -> None:
 
 
 def test_documentation_survives_quotes_and_newlines(programs: Graphs) -> None:
-    about = About('It says """no""" and \\ and "quote"', "two\nlines", ("One.", "Two."))
+    about = About('It says """no""" and \\ and "quote"', "    two\n    lines", ("One.", 'Two "quotes"'))
     source = emit_program(programs["majority"](), about=about, readout=Argmax())
     documented = ast.get_docstring(ast.parse(source))
     assert documented is not None
     assert "It says '''no''' and \\ and \"quote\"" in documented
-    assert "One. Two." in documented
+    assert '    two\n    lines\n\nOne.\n\nTwo "quotes"' in documented
 
 
 def test_where_a_function_lives_and_how_it_was_checked(programs: Graphs) -> None:
     about = replace(ABOUT, evidence={"what_followed": "Interchange: 99 %."})
     source = emit_program(programs["unique_copy"](), about=about, readout=Argmax())
-    assert "In the network: transformer.h.1.attn (head 0). Interchange: 99 %." in source
+    assert "In the network: head 0 of transformer.h.1.attn. Interchange: 99 %." in source
 
 
 def test_comments_say_what_variables_hold(programs: Graphs) -> None:
@@ -190,7 +190,7 @@ def test_several_places_are_told_apart() -> None:
         Node("a", "component.softmax", (), kind, sites=(site("h.0", ("head", 1)), site("h.0", ("head", 3)))),
         Node("b", "component.softmax", (), kind, sites=(site("h.0", ("head", 1)), site(None))),
     ]
-    assert places(nodes) == "h.0 (heads 1, 3); value v"
+    assert places(nodes) == "heads 1, 3 of h.0; v"
 
 
 def test_an_exported_operator_is_refused() -> None:

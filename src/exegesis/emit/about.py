@@ -17,7 +17,7 @@ class About:
     Attributes:
         title: one line: what the program is and which network it comes from.
         behavior: a sentence or two on what the network does, and how its outputs are read.
-        checked: sentences on how well the program was checked, for the module.
+        checked: paragraphs on how well the program was checked, for the module; one with line breaks keeps them.
         evidence: by function of the graph, a sentence on how well that part was checked.
     """
 
@@ -38,9 +38,15 @@ class About:
             verdict: its figures enter, but nothing that differs between two runs of one seed.
             evidence: by function, a sentence on how well that part was checked.
         """
-        words = [sentence(behavior.task or f"behaviour {behavior.name}"), reading(behavior.readout)]
-        checked = ("Not checked against the network.",) if verdict is None else tuple(_checks(verdict))
-        return cls(f"{behavior.name}, decompiled from {network}.", " ".join(words), checked, evidence or {})
+        named = behavior.task.casefold().replace("_", " ") in ("", behavior.name.casefold().replace("-", " "))
+        task = "" if named else f"{sentence(behavior.task)} "
+        checked = ("Not checked against the network.",) if verdict is None else _checks(verdict)
+        return cls(
+            f"{behavior.name}, decompiled from {network}.",
+            f"{task}{reading(behavior.readout)}",
+            checked,
+            evidence or {},
+        )
 
 
 def reading(readout: Readout) -> str:
@@ -53,26 +59,23 @@ def reading(readout: Readout) -> str:
     return f"The answer is the network's value, within {readout.tolerance:g}."
 
 
-def _checks(verdict: Verdict) -> list[str]:
-    splits = [
-        f"{_percent(m.value)} of {m.n:,} answers on {split}{_bound(m)}"
-        for split, m in verdict.figures.agreement.items()
-    ]
-    agrees = [f"Says what the network says at {_listed(splits)}."] if splits else ["Not checked against the network."]
-    return [*agrees, f"Legible share: {_percent(verdict.legible_share)}."]
+def _checks(verdict: Verdict) -> tuple[str, ...]:
+    legible = f"Legible share: {_percent(verdict.legible_share)}."
+    measured = verdict.figures.agreement
+    if not measured:
+        return ("Not checked against the network.", legible)
+    width = max(map(len, measured))
+    levels = {m.confidence for m in measured.values() if m.confidence is not None}
+    bounds = f" (in brackets the lower bound at {_percent(levels.pop())} confidence)" if len(levels) == 1 else ""
+    rows = [f"    {split:<{width}}  {_percent(m.value)} of {m.n:,} answers{_bound(m)}" for split, m in measured.items()]
+    return (f"How often it says what the network says{bounds}:", "\n".join(rows), legible)
 
 
 def _bound(measured: Measurement) -> str:
-    if measured.lower is None or measured.confidence is None:
-        return ""
-    return f" (at least {_percent(measured.lower)} with {measured.confidence:.0%} confidence)"
+    return "" if measured.lower is None else f" ({_percent(measured.lower)})"
 
 
 def _percent(share: float) -> str:
     """A share in per cent, never rounded up to a hundred."""
     tenths = int(share * 1000 + 1e-9) if share > 0.9985 else round(share * 1000)
     return f"{tenths / 10:g} %"
-
-
-def _listed(items: list[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

@@ -61,6 +61,7 @@ class Body:
         self._waiting: dict[str, Code] = {}  # written where they are read, once
         self._brief: dict[str, Code] = {}  # so short that they are written wherever they are read
         self._names: dict[str, str] = {}
+        self._documented: set[str] = set()  # by the docstring of the definition that gives them
         for node in scope.takes:
             self._variable(node)
 
@@ -133,7 +134,8 @@ class Body:
     def _settle(self, node_id: str) -> None:
         """Writes a waiting value down as a variable."""
         code = self._waiting.pop(node_id)
-        if doc := self.graph[node_id].doc:
+        doc = self.graph[node_id].doc
+        if doc and node_id not in self._documented:
             self._lines += [f"{' ' * INDENT}# {line}" for line in doc.splitlines()]
         self._write(f"{self._variable(node_id)} = ", code)
 
@@ -151,6 +153,7 @@ class Body:
         function = self.functions[child.function.name]
         code = self._fitted(child.takes, lambda reads: call(function, *reads))
         if len(child.gives) == 1:
+            self._documented.add(child.gives[0])
             self._keep(self.graph[child.gives[0]], code)
         else:
             self._write(f"{', '.join(self._variable(n) for n in child.gives)} = ", code)

@@ -7,21 +7,26 @@ from collections.abc import Iterable, Sequence
 
 from exegesis.behavior import Argmax, Readout, Sign
 from exegesis.emit.code import WIDTH
-from exegesis.ir import Graph, Node, Site
+from exegesis.ir import Graph, Node
 
 
 def docstring(paragraphs: Sequence[str], indent: int) -> list[str]:
-    """The lines of a docstring: one line if all fits there, else its first sentence, a blank line and the rest."""
+    """The lines of a docstring: one if all fits there, else paragraphs. A paragraph with line breaks keeps them."""
     pad = " " * indent
     first, *others = [_safe(p) for p in paragraphs]
     if not others and len(first) + indent + 6 <= WIDTH:
         return [f'{pad}"""{first}"""']
-    wrapped = [textwrap.wrap(p, WIDTH - indent, break_on_hyphens=False, break_long_words=False) for p in others]
-    head = textwrap.wrap(first, WIDTH - indent - 3, break_on_hyphens=False, break_long_words=False)
+    head = _wrapped(first, WIDTH - indent - 3)
     lines = [f'"""{head[0]}', *head[1:]]
-    for paragraph in wrapped:
-        lines += ["", *paragraph]
+    for paragraph in others:
+        lines += ["", *_wrapped(paragraph, WIDTH - indent)]
     return [f"{pad}{line}" if line else "" for line in [*lines, '"""']]
+
+
+def _wrapped(paragraph: str, width: int) -> list[str]:
+    if "\n" in paragraph:
+        return [line.rstrip() for line in paragraph.splitlines()]
+    return textwrap.wrap(paragraph, width, break_on_hyphens=False, break_long_words=False)
 
 
 def sentence(text: str) -> str:
@@ -41,27 +46,23 @@ def answer_doc(graph: Graph, readout: Readout) -> str:
 
 
 def places(nodes: Iterable[Node]) -> str:
-    """Where values live in the network, each place once: `transformer.h.0.attn (heads 0, 3); transformer.h.0.mlp`."""
+    """Where values live in the network, each place once: `heads 0, 3 of transformer.h.0.attn; transformer.h.0.mlp`."""
     found: dict[str, dict[str, list[int]]] = {}
     for node in nodes:
         for site in node.sites:
-            axes = found.setdefault(_module(site), {})
+            axes = found.setdefault(site.module or site.value, {})
             for axis, k in site.index:
                 if k not in axes.setdefault(axis, []):
                     axes[axis].append(k)
     return "; ".join(_place(module, axes) for module, axes in found.items())
 
 
-def _module(site: Site) -> str:
-    return site.module if site.module else f"value {site.value}"
-
-
 def _place(module: str, axes: dict[str, list[int]]) -> str:
-    parts = [f"{axis}{'s' if len(ks) > 1 else ''} {', '.join(map(str, ks))}" for axis, ks in axes.items()]
-    return f"{module} ({', '.join(parts)})" if parts else module
+    parts = [f"{axis}{'s' if len(ks) > 1 else ''} {', '.join(map(str, ks))} of " for axis, ks in axes.items()]
+    return f"{''.join(parts)}{module}"
 
 
 def _safe(text: str) -> str:
     """Text that cannot end a docstring early."""
-    text = " ".join(text.split()).replace("\\", "\\\\").replace('"""', "'''")
+    text = text.strip("\n").replace("\\", "\\\\").replace('"""', "'''")
     return f"{text} " if text.endswith('"') else text

@@ -62,8 +62,7 @@ class _Writer:
         return "\n\n\n".join(blocks) + "\n"
 
     def _module_doc(self) -> list[str]:
-        checked = " ".join(self.about.checked)
-        return [p for p in (self.about.title, self.about.behavior, checked) if p]
+        return [p for p in (self.about.title, self.about.behavior, *self.about.checked) if p]
 
     def _definitions(self, scope: Scope) -> list[str]:
         inner = [d for item in scope.body if isinstance(item, Scope) for d in self._definitions(item)]
