@@ -57,8 +57,19 @@ def graph(tensors: dict[str, Any] | None = None, meta: Any = None, value: Any = 
         Node("tokens", "input.tokens", (), TOKEN),
         Node("x", "component.embed", ("tokens",), Type("real", (*BP, "=3")), tensors={"weight": "W"}),
         Node("raw", "tensor.aten.abs.default", ("x",), Type("real", (*BP, "=3")), {"args": value}),
-        Node("a", "symbolic.always", ("x",), TOKEN, {"value": 1}, {}, "first", "One, always.", Origin("hand", ("x",), "test"), sites),
-    )  # fmt: skip
+        Node(
+            "a",
+            "symbolic.always",
+            ("x",),
+            TOKEN,
+            {"value": 1},
+            {},
+            "first",
+            "One, always.",
+            Origin("hand", ("x",), "test"),
+            sites,
+        ),
+    )
     functions = (Function("main", ("x",), "Reads."), Function("inner", ("a",), parent="main"))
     return Graph(nodes, ("a", "raw"), tensors, AXES, functions, {} if meta is None else {"meta": meta})
 
@@ -171,7 +182,10 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "field of another type": (rewrite(lambda c: c["axes"]["head"].update(size="2")), "axes.head.size"),
     "negative size": (rewrite(lambda c: c["axes"]["head"].update(size=-2)), "axes.head.size"),
     "unknown kind": (rewrite(lambda c: c["nodes"][0]["type"].update(kind="magic")), "nodes.0.type.kind"),
-    "unknown op": (rewrite(lambda c: c["nodes"][1].update(op="component.magic")), "no valid program: Node 'x' has an op"),
+    "unknown op": (
+        rewrite(lambda c: c["nodes"][1].update(op="component.magic")),
+        "no valid program: Node 'x' has an op",
+    ),
     "unknown level": (rewrite(lambda c: c["nodes"][1].update(op="magic")), "whose prefix is no level"),
     "broken order": (rewrite(lambda c: c["nodes"].reverse()), "before it is computed"),
     "unknown output": (rewrite(lambda c: c.update(outputs=["ghost"])), "gives 'ghost'"),
@@ -183,8 +197,11 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "tensor reshaped": (with_tensors(lambda t: t.update(W=t["W"].reshape(3, 2))), "its tensor 'W' is another one"),
     "tensor retyped": (with_tensors(lambda t: t.update(W=t["W"].view(np.int32))), "its tensor 'W' is another one"),
     "tensors cut": (cut("tensors.safetensors", 40), "is no valid safetensors file"),
-    "tensors pickled": (lambda f: (f / "tensors.safetensors").write_bytes(b"\x80\x04K\x01."), "no valid safetensors file"),
-}  # fmt: skip
+    "tensors pickled": (
+        lambda f: (f / "tensors.safetensors").write_bytes(b"\x80\x04K\x01."),
+        "no valid safetensors file",
+    ),
+}
 
 
 @pytest.mark.parametrize(("plant", "message"), FAULTS.values(), ids=FAULTS.keys())

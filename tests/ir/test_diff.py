@@ -46,7 +46,7 @@ def test_added_and_removed_nodes() -> None:
 def test_a_renamed_node_is_recognised_by_what_it_computes_and_its_readers_have_not_changed() -> None:
     found = diff(graph(), graph(scale("a2", "x"), scale("b2", "a2", 3), scale("c", "b2", 4)))
     assert found.renamed == (("a", "a2"), ("b", "b2"))
-    assert not (found.added or found.removed or found.changed)
+    assert (found.added, found.removed, found.changed) == ((), (), {})
     assert "> a is now a2" in str(found)
 
 
@@ -109,7 +109,7 @@ def test_functions_are_compared_under_new_names() -> None:
     one = graph(functions=(Function("f", ("a", "b")), Function("old", ("c",))))
     renamed = graph(scale("a2", "x"), scale("b", "a2", 3), scale("c", "b", 4))
     same = replace(renamed, functions=(Function("f", ("a2", "b")), Function("old", ("c",))))
-    assert not (diff(one, same).functions_changed or diff(one, same).functions_added)
+    assert (diff(one, same).functions_changed, diff(one, same).functions_added) == ({}, ())
     found = diff(one, replace(renamed, functions=(Function("f", ("a2",), doc="Scales."), Function("g", ("c",)))))
     assert [c.field for c in found.functions_changed["f"]] == ["nodes", "doc"]
     assert (found.functions_added, found.functions_removed) == (("g",), ("old",))

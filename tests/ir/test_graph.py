@@ -25,7 +25,7 @@ def chain(*nodes: Node, outputs: tuple[str, ...], **more: object) -> Graph:
 
 @st.composite
 def reads(draw: st.DrawFn) -> list[list[int]]:
-    """For each node, which nodes before it it reads. (Nodes are made in the tests: checked calls draw random numbers.)"""
+    """For each node, which of those before it it reads. Nodes are made in the tests: checked calls draw at random."""
     return [draw(st.lists(st.integers(0, i - 1), max_size=3)) if i else [] for i in range(draw(st.integers(1, 9)))]
 
 
@@ -151,7 +151,7 @@ def test_an_unknown_node_is_named() -> None:
 
 
 def test_an_op_without_a_level_is_refused() -> None:
-    with pytest.raises(GraphError, match="'magic.add', whose prefix is no level"):
+    with pytest.raises(GraphError, match=r"'magic\.add', whose prefix is no level"):
         _ = Node("m", "magic.add", (), REAL).level
 
 

@@ -197,7 +197,24 @@ def pick(at: Binding) -> Compute:
 COMPONENT: Mapping[str, Op] = {
     f"component.{op.__name__}": op
     for op in (
-        arange, embed, constant, add, norm, heads, scores, mask, softmax, mix, write, linear, activation, gate, scale,
-        flatten, conv2d, pool2d, pick,
+        arange,
+        embed,
+        constant,
+        add,
+        norm,
+        heads,
+        scores,
+        mask,
+        softmax,
+        mix,
+        write,
+        linear,
+        activation,
+        gate,
+        scale,
+        flatten,
+        conv2d,
+        pool2d,
+        pick,
     )
-}  # fmt: skip
+}

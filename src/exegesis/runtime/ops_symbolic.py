@@ -74,10 +74,9 @@ def width(at: Binding) -> Compute:
 
 def copy(at: Binding) -> Compute:
     """selector [b, s, t], value [b, t] → [b, s]: the smallest of equals; -1 where no category has positive weight."""
-    size = at.size(at.node.type.of) if at.node.type.of else None
 
     def compute(selector: Tensor, value: Tensor) -> Tensor:
-        mass = torch.bmm(selector, _classes(value, size).to(selector.dtype))
+        mass = torch.bmm(selector, _classes(value, None).to(selector.dtype))
         return _first_largest(mass).masked_fill(mass.amax(-1) <= 0, -1)
 
     return compute
