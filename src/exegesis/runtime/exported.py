@@ -107,7 +107,8 @@ class ExportedNetwork:
             depends.add(node.name)
             meta = node.meta.get("val")
             if isinstance(meta, Tensor):
-                shape = tuple(size if isinstance(size, int) else None for size in meta.shape)
+                sizes: tuple[Any, ...] = tuple(meta.shape)  # symbols where they vary
+                shape = tuple(size if isinstance(size, int) else None for size in sizes)
                 op = "input" if node.name in self._arguments else str(node.target)
                 yield Value(node.name, shape, meta.dtype, reads, op, _module_of(node))
 
