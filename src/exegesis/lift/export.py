@@ -154,7 +154,14 @@ def own_output(network: nn.Module, arguments: Sequence[Argument], inputs: Mappin
 def _export_once(wrapped: Outputs, arguments: Sequence[Argument], axes: tuple[int, ...]) -> ExportedProgram:
     dynamic = tuple({i: Dim.AUTO for i in a.dynamic if i in axes} for a in arguments)
     examples = tuple(_varied(a, axes) for a in arguments)
-    return torch.export.export(wrapped, examples, dynamic_shapes={"args": dynamic}, strict=False)
+    program = torch.export.export(wrapped, examples, dynamic_shapes={"args": dynamic}, strict=False)
+    return program.run_decompositions({}) if _writes(program) else program
+
+
+def _writes(program: ExportedProgram) -> bool:
+    """Whether some op writes into its operands; an empty table of decompositions makes such ops pure and leaves all others."""
+    targets = (n.target for n in program.graph.nodes)
+    return any(isinstance(t, torch._ops.OpOverload) and t._schema.is_mutable for t in targets)
 
 
 def _varied(argument: Argument, axes: tuple[int, ...]) -> Tensor:

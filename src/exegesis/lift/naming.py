@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from exegesis.lift.bench import Bench, Cell
 
 _SELECTED = ("component.pick", "component.scale")
+_JOINS = ("component.add", "component.norm", "component.scale")
 
 
 @dataclass
@@ -93,18 +94,29 @@ def _blocks(bench: Bench) -> list[Block]:
             if part == "pattern":
                 block.at = order[cell.id]
     blocks = sorted([*attentions.values(), *_mlps(bench, order)], key=lambda b: b.at)
-    layer, has = -1, set[str]()
+    layer, here = -1, list[Block]()
     for block in blocks:
-        if layer < 0 or block.kind == "attn" and has or block.kind in has:
-            layer, has = layer + 1, set()
+        if layer < 0 or _opens_layer(bench, block, here):
+            layer, here = layer + 1, []
         block.layer = layer
-        has.add(block.kind)
+        here.append(block)
     return blocks
+
+
+def _opens_layer(bench: Bench, block: Block, here: list[Block]) -> bool:
+    """Whether the layer has such a block already, or an attention reads what the MLP of the layer wrote."""
+    if any(b.kind == block.kind for b in here):
+        return True
+    if block.kind != "attn":
+        return False
+    behind = bench.upstream([block.parts["pattern"]])
+    return any(b.parts["act"] in behind for b in here)
 
 
 def _mlps(bench: Bench, order: Mapping[str, int]) -> list[Block]:
     """An activation between linear layers; in a network without embeddings or attention these are just layers."""
-    if not any(c.op in ("component.embed", "component.softmax") for c in bench.cells()):
+    attends = any(c.op == "component.softmax" for c in bench.cells())
+    if not attends and not any(c.op == "component.embed" for c in bench.cells()):
         return []
     found = []
     for act in (c for c in bench.cells() if c.op == "component.activation"):
@@ -122,6 +134,10 @@ def _mlps(bench: Bench, order: Mapping[str, int]) -> list[Block]:
         if len(out) == 1:
             block.parts["out"] = out[0].id
         found.append(block)
+    if attends:
+        for block in found:
+            last = list(block.parts.values())[-1]
+            block.kind = "mlp" if any(u.op in _JOINS for u in bench.users(last)) else "head"
     return found
 
 

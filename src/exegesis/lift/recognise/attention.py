@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from exegesis.lift.affine import sample_sizes, step, stretch_to
-from exegesis.lift.bench import Bench, Cell, Ref, Reference
+from exegesis.lift.bench import Bench, Cell, Ref, Reference, substituted
 from exegesis.lift.evaluate import NotComputable, evaluate, resolved
 from exegesis.lift.recognise import masks
 from exegesis.lift.recognise.contractions import Contraction, contraction
@@ -83,9 +83,7 @@ def _component(
     return bench.add(cell)
 
 
-def _pattern(
-    bench: Bench, stem: str, scores: str, masked: list[_Masked], index: int, reference: Reference | None
-) -> str:
+def _masks_on(bench: Bench, stem: str, scores: str, masked: list[_Masked], index: int) -> str:
     current = scores
     for one in masked:
         mask = one.mask
@@ -95,10 +93,8 @@ def _pattern(
         attrs |= {"add": True} if mask.adds else {}
         attrs |= {} if mask.window is None else {"window": mask.window}
         inputs = (current,) if mask.keep is None else (current, mask.keep)
-        current = _component(
-            bench, stem, "mask", inputs, bench[scores], ("mask", index), attrs=attrs, reference=one.reference
-        )
-    return _component(bench, stem, "softmax", (current,), bench[scores], ("pattern", index), reference=reference)
+        current = _component(bench, stem, "mask", inputs, bench[scores], ("mask", index), attrs=attrs, reference=one.reference)
+    return current
 
 
 def _scores(bench: Bench, stem: str, q: str, k: str, scale: float, index: int, reference: Reference | None) -> str:
@@ -143,20 +139,21 @@ def _ungrouped(bench: Bench, cell_id: str) -> str:
 def _expect(bench: Bench, cell_id: str, part: str, index: int) -> None:
     """Says that queries (keys, values) come from here: from the value itself where it is a projection, else from what it is made of."""
     order = bench.positions()
-    frontier = {cell_id}
+    frontier, between = {cell_id}, list[str]()
     while frontier:
         if len(frontier) == 1:
             (only,) = frontier
             stretch = stretch_to(bench, only)
             if stretch is not None and stretch.weight is not None and len(bench[only].shape or ()) >= 3:
                 bench.cuts[only] = (part, index)
+                bench.keep.update(between)
                 return
         last = max(frontier, key=order.__getitem__)
         frontier.remove(last)
         if bench[last].op in ("input", "component.add", "component.mix", "component.embed"):
             return
-        if bench[last].name in ("add", "sub"):
-            bench.keep.add(last)
+        if bench[last].target is not None:
+            between.append(last)
         frontier |= {i for i in bench[last].inputs if bench[i].is_real and bench.data(i) - {"positions"}}
 
 
@@ -179,7 +176,8 @@ def _fused(bench: Bench, cell: Cell, index: int) -> bool:
     if masked is None:
         return False
     scores = _scores(bench, cell.id, q, k, float(scale), index, None)
-    pattern = _pattern(bench, cell.id, scores, masked, index, None)
+    scores = _masks_on(bench, cell.id, scores, masked, index)
+    pattern = _component(bench, cell.id, "softmax", (scores,), bench[scores], ("pattern", index))
     bench.replace(cell.id, _mix(bench, cell.id, pattern, v, index, cell.reference))
     return True
 
@@ -202,7 +200,7 @@ def _fused_masks(bench: Bench, cell: Cell) -> list[_Masked] | None:
 
 @dataclass(frozen=True)
 class _Change:
-    """One thing that happens to scores before the softmax, and the cell after it."""
+    """One thing that happens to scores before the softmax, and the cell after it; anything else than scaling and masks is `other`."""
 
     cell: str
     scale: float = 1.0
@@ -211,52 +209,132 @@ class _Change:
     added: str | None = None
     sign: float = 1.0
     fill: float = 0.0
+    other: str | None = None  # what the cell is applied to
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Changes between two of the other kind, innermost first, with what they amount to.
+
+    Attributes:
+        start: the cell at which they start: the product of queries and keys, or the one that does something else.
+        before: what that cell is applied to, unless it is the product.
+        scale: by which all is multiplied.
+        scaled: the cell after scaling; None where something is scaled after it was masked, so that no one value is scaled but not masked.
+        masked: the masks, their fillings scaled.
+    """
+
+    start: str
+    before: str | None
+    scale: float
+    scaled: str | None
+    masked: list[_Masked]
 
 
 def _written_out(bench: Bench, cell: Cell, index: int) -> bool:
-    start = source(bench, cell, 0)
-    changes: list[_Change] = []
-    product = None
-    while start is not None and (product := contraction(bench, start)) is None:
-        change = _change(bench, start)
-        if change is None:
-            return False
-        changes.append(change[0])
-        start = bench[change[1]]
-    if start is None or product is None:
-        return False
-    roles = _score_roles(bench, product, start)
+    found = _back_to_product(bench, source(bench, cell, 0))
     after = _consumer(bench, cell)
-    if roles is None or after is None:
+    if found is None or after is None:
+        return False
+    start, changes = found
+    product = contraction(bench, start)
+    roles = _score_roles(bench, product, start) if product is not None else None
+    segments = _segments(bench, start.id, changes)
+    if roles is None or segments is None:
         return False
     (product, wanted) = roles
-    batch = _batch(bench)
-    shapes = [bench[product.a].shape, bench[product.b].shape, start.shape]
-    s, t, e = wanted[-3:]
-    lead = wanted[:-3]
-    layouts = [
-        head_layout(axes, lead + last, shape or (), batch)
-        for axes, last, shape in zip(
-            (product.a_axes, product.b_axes, product.out_axes), (s + e, t + e, s + t), shapes, strict=True
-        )
-    ]
-    masked = _masks(bench, changes)
-    if any(x is None for x in layouts) or masked is None or not _fits(bench, masked, layouts[2]):
+    s, t, e, lead = wanted[-3], wanted[-2], wanted[-1], wanted[:-3]
+    shapes = [bench[product.a].shape or (), bench[product.b].shape or (), start.shape or ()]
+    axes = [(product.a_axes, s + e), (product.b_axes, t + e), (product.out_axes, s + t)]
+    q_layout, k_layout, layout = (head_layout(a, lead + last, x, _batch(bench)) for (a, last), x in zip(axes, shapes, strict=True))
+    if q_layout is None or k_layout is None or layout is None or not all(_fits(bench, x.masked, layout) for x in segments):
         return False
-    q_layout, k_layout, layout = (x for x in layouts if x is not None)
-    scale = math.prod(c.scale for c in changes)
-    ordered = _scales_come_first(changes)
-    last_scaled = next((c.cell for c in changes if c.scale != 1.0), start.id)
+    first = segments[0]
     q, k = to_canonical(bench, product.a, q_layout), to_canonical(bench, product.b, k_layout)
-    scores = _scores(bench, start.id, q, k, scale, index, reference_to(bench[last_scaled], layout) if ordered else None)
-    if not ordered:
-        masked = [replace(m, reference=None) for m in masked]
-    masked = [replace(m, reference=reference_to(Cell("", "", reference=m.reference), layout)) for m in masked]
-    pattern = _pattern(bench, cell.id, scores, masked, index, reference_to(cell, layout))
+    reference = reference_to(bench[first.scaled], layout) if first.scaled else None
+    current = _scores(bench, start.id, q, k, first.scale, index, reference)
+    current = _masked(bench, cell.id, current, first.masked, index, layout)
+    for segment in segments[1:]:
+        current = _otherwise(bench, segment, current, layout)
+        current = _masked(bench, cell.id, current, segment.masked, index, layout)
+    pattern = _component(bench, cell.id, "softmax", (current,), bench[current], ("pattern", index), reference=reference_to(cell, layout))
     old = from_canonical(bench, pattern, layout)
     bench.replace(cell.id, old)
     _mix_values(bench, after if after != cell.id else old, layout, pattern, old, index)
     return True
+
+
+def _masked(bench: Bench, stem: str, current: str, masked: list[_Masked], index: int, layout: Layout) -> str:
+    there = [replace(m, reference=reference_to(Cell("", "", reference=m.reference), layout)) for m in masked]
+    return _masks_on(bench, stem, current, there, index)
+
+
+def _otherwise(bench: Bench, segment: _Segment, current: str, layout: Layout) -> str:
+    """What else happens to scores, as it stands in the network, and the scaling after it."""
+    cell = bench[segment.start]
+    inside = Ref(from_canonical(bench, current, layout))
+    before = segment.before
+    copy = replace(cell, id=bench.fresh(cell.id), args=substituted(cell.args, lambda r: inside if r.id == before else r))
+    bench.keep.add(bench.add(copy))
+    current = to_canonical(bench, copy.id, layout)
+    if segment.scale == 1.0:
+        return current
+    made = Cell(
+        bench.fresh(cell.id),
+        "component.scale",
+        (Ref(current),),
+        shape=bench[current].shape,
+        dtype=cell.dtype,
+        attrs={"by": segment.scale},
+        reference=reference_to(bench[segment.scaled], layout) if segment.scaled else None,
+        by=MAKER,
+        out_of=(cell.id,),
+    )
+    return bench.add(made)
+
+
+def _back_to_product(bench: Bench, start: Cell | None) -> tuple[Cell, list[_Change]] | None:
+    """The product of queries and keys behind a value, and what happened to it on the way (innermost first)."""
+    if start is None or start.op == "input" or start.shape is None:
+        return None
+    if contraction(bench, start) is not None:
+        return start, []
+    steps = [known] if (known := _change(bench, start)) is not None else _other_changes(bench, start)
+    for change, inner in steps:
+        found = _back_to_product(bench, bench[inner])
+        if found is not None:
+            return found[0], [*found[1], change]
+    return None
+
+
+def _other_changes(bench: Bench, cell: Cell) -> list[tuple[_Change, str]]:
+    """An elementwise cell, for each of the values of its shape that it may be taken to change."""
+    if cell.name not in ("add", "sub", "mul", "tanh", "activation", "clamp"):
+        return []
+    inner = [i for i in cell.inputs if bench[i].shape == cell.shape and bench[i].is_real and bench[i].op != "constant"]
+    return [(_Change(cell.id, other=i), i) for i in inner]
+
+
+def _segments(bench: Bench, start: str, changes: list[_Change]) -> list[_Segment] | None:
+    found, pending = [], _Change(start)
+    rest: list[_Change] = []
+    for change in [*changes, None]:
+        if change is not None and change.other is None:
+            rest.append(change)
+            continue
+        masked = _masks(bench, rest)
+        if masked is None:
+            return None
+        kinds = [c.scale == 1.0 for c in rest]
+        ordered = kinds == sorted(kinds)  # whether no score is scaled after it was masked
+        scaled = next((c.cell for c in reversed(rest) if c.scale != 1.0), pending.cell)
+        if not ordered:
+            masked = [replace(m, reference=None) for m in masked]
+        scale = math.prod(c.scale for c in rest)
+        found.append(_Segment(pending.cell, pending.other, scale, scaled if ordered else None, masked))
+        if change is not None:
+            pending, rest = change, []
+    return found
 
 
 def _batch(bench: Bench) -> object:
@@ -289,7 +367,9 @@ def _change(bench: Bench, cell: Cell) -> tuple[_Change, str] | None:
     if cell.name in ("add", "sub"):
         for index in (0, 1) if cell.name == "add" else (0,):
             y, other = source(bench, cell, index), cell.args[1 - index]
-            if y is not None and y.shape == cell.shape and isinstance(other, Ref) and _may_be_mask(bench, other.id):
+            if y is None or y.shape != cell.shape or not isinstance(other, Ref) or not _may_be_mask(bench, other.id):
+                continue
+            if masks.from_added(bench, other.id, 1.0) is not None:
                 return _Change(cell.id, added=other.id, sign=1.0 if cell.name == "add" else -1.0), y.id
     return None
 
@@ -307,10 +387,10 @@ def _filling(bench: Bench, argument: object) -> float | None:
 
 
 def _masks(bench: Bench, changes: list[_Change]) -> list[_Masked] | None:
-    """The masks among the changes (given outermost first), innermost first; what is scaled after it was masked has its filling scaled."""
+    """The masks among some changes (innermost first); what is scaled after it was masked has its filling scaled."""
     found: list[_Masked] = []
     scale = 1.0
-    for change in changes:
+    for change in reversed(changes):
         fill, reference = change.fill * scale, bench[change.cell].reference
         if change.hidden is not None:
             found.append(_Masked(masks.from_hidden(bench, change.hidden, fill), reference))
@@ -325,16 +405,8 @@ def _masks(bench: Bench, changes: list[_Change]) -> list[_Masked] | None:
     return found[::-1]
 
 
-def _scales_come_first(changes: list[_Change]) -> bool:
-    """Whether no score is scaled after it was masked (outermost change first)."""
-    kinds = [c.scale != 1.0 for c in reversed(changes)]
-    return kinds == sorted(kinds, reverse=True)
-
-
-def _fits(bench: Bench, masked: list[_Masked], layout: Layout | None) -> bool:
+def _fits(bench: Bench, masked: list[_Masked], layout: Layout) -> bool:
     """Whether what is kept can be read with the axes [b, h, s, t] as it stands."""
-    if layout is None:
-        return False
     plain = layout.heads == "given" and layout.order == tuple(range(4))
     return all(m.mask.keep is None or plain or (bench[m.mask.keep].shape or ())[:2] == (1, 1) for m in masked)
 

@@ -14,7 +14,9 @@ def recognise(bench: Bench) -> int:
     """Replaces scalings, gates and picks of values that depend on the data."""
     count = 0
     for cell in bench.cells():
-        if cell.id not in bench or cell.target is None or cell.shape is None or not bench.data(cell.id) - {"positions"}:
+        if cell.id not in bench or cell.id in bench.keep or cell.target is None or cell.shape is None:
+            continue
+        if not bench.data(cell.id) - {"positions"}:
             continue
         if (made := _scaling(bench, cell) or _gate(bench, cell) or _pick(bench, cell)) is not None:
             bench.replace(cell.id, bench.add(made))

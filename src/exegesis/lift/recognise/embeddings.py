@@ -1,12 +1,10 @@
-"""Rows of a table looked up by ids, and the ids 0, 1, 2 … where a network counts positions itself."""
+"""Rows of a table looked up by ids."""
 
 from __future__ import annotations
 
 import torch
 
-from exegesis.lift.affine import sample_sizes
 from exegesis.lift.bench import Bench, Cell, Ref
-from exegesis.lift.evaluate import NotComputable, evaluate
 from exegesis.lift.recognise.matching import constant, source
 
 MAKER = "lift.embeddings"
@@ -22,7 +20,7 @@ def recognise(bench: Bench) -> int:
         made = Cell(
             bench.fresh(cell.id),
             "component.embed",
-            (Ref(_ids(bench, ids)),),
+            (Ref(ids.id),),
             shape=cell.shape,
             dtype=cell.dtype,
             tensors={"weight": table},
@@ -56,31 +54,3 @@ def _lookup(bench: Bench, cell: Cell) -> tuple[torch.Tensor, Cell] | None:
         c.shape != ids.shape for c in bench.inputs
     )  # a writer of the residual stream: see there
     return (table, ids) if cell.is_real and not counted else None
-
-
-def _ids(bench: Bench, ids: Cell) -> str:
-    """The ids, or positions counted from a start."""
-    tokens = next((c for c in bench.inputs if c.shape == ids.shape), None)
-    if bench.data(ids.id) or tokens is None:
-        return ids.id
-    starts: set[int | None] = set()
-    for shape in ((2, 5), (3, 4)):
-        try:
-            value = evaluate(bench, [ids.id], {}, sample_sizes(bench, *shape))[ids.id]
-        except NotComputable:
-            return ids.id
-        start = int(value.flatten()[0])
-        starts.add(start if bool((value == torch.arange(value.shape[-1]) + start).all()) else None)
-    if len(starts) != 1 or (start := starts.pop()) is None:
-        return ids.id
-    attrs = {"start": start} if start else {}
-    made = Cell(
-        bench.fresh("arange"),
-        "component.arange",
-        (Ref(tokens.id),),
-        shape=ids.shape,
-        dtype=torch.int64,
-        attrs=attrs,
-        by=MAKER,
-    )
-    return bench.add(made)
