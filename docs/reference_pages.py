@@ -8,8 +8,7 @@ import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-
-import click
+from typing import Any
 
 PACKAGES = ("pipeline", "runtime", "behavior", "evidence", "store", "ir", "primitives")
 """Packages with an API for users, from the front door to the foundations."""
@@ -74,28 +73,30 @@ def passes_page() -> str:
 def command_line_page() -> str:
     """Every command with its arguments and options, from the parser that runs them."""
     import typer
+
     from exegesis.cli import app
 
     command = typer.main.get_command(app)
-    subcommands: dict[str, click.Command] = getattr(command, "commands", {})
+    subcommands: dict[str, Any] = getattr(command, "commands", {})
     sections = [_command_section(f"exegesis {name}", sub) for name, sub in subcommands.items()]
     return "\n".join(["# Command line\n", *sections])
 
 
-def _command_section(name: str, command: click.Command) -> str:
+def _command_section(name: str, command: Any) -> str:
     rows = [_parameter_row(parameter) for parameter in command.params]
     head = [_row("argument or option", "meaning", "default"), _row(*["---"] * 3)]
     table = "\n".join([*head, *rows]) if rows else ""
     return f"## `{name}`\n\n{(command.help or '').strip()}\n\n{table}\n"
 
 
-def _parameter_row(parameter: click.Parameter) -> str:
+def _parameter_row(parameter: Any) -> str:
     is_option = parameter.param_type_name == "option"
     names = _codes((*parameter.opts, *parameter.secondary_opts))
     text = " ".join((getattr(parameter, "help", None) or "").split())
     default = parameter.default
     plain = isinstance(default, str | int | float) and not isinstance(default, bool)
-    return _row(names if is_option else f"`{parameter.human_readable_name}`", text, f"`{default}`" if plain else "")
+    argument = f"`{parameter.metavar or parameter.name.upper()}`"
+    return _row(names if is_option else argument, text, f"`{default}`" if plain else "")
 
 
 def _codes(names: Iterable[str]) -> str:
