@@ -1,7 +1,8 @@
 """Writes programs and reports for people. Never reaches torch."""
 
 from exegesis.emit.about import About
+from exegesis.emit.outline import Module, outline
 from exegesis.emit.program import emit_program
 from exegesis.emit.source import CodeSize, count_code_lines, measure_source
 
-__all__ = ["About", "CodeSize", "count_code_lines", "emit_program", "measure_source"]
+__all__ = ["About", "CodeSize", "Module", "count_code_lines", "emit_program", "measure_source", "outline"]
