@@ -21,6 +21,7 @@ class Observations:
         sizes: node id → how many categories it has.
         counts: node id → [n, classes] reals (counts or shares).
         answers: [n] integers (argmax), or [n, outputs] booleans (sign).
+        classes: how many answers there can be.
         cost: node id → bits that the program pays for having the variable at all.
         seed: for whatever a fit has to sample.
     """
@@ -29,6 +30,7 @@ class Observations:
     sizes: Mapping[str, int]
     counts: Mapping[str, NDArray[np.float64]]
     answers: Array
+    classes: int = 0
     cost: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
 

@@ -40,7 +40,7 @@ class RaiseHeads:
     """
 
     keep: float = 0.997
-    close: float = 0.25
+    close: float = 0.4
     nearly: float = 0.97
     views: int = 3
     hard: float = 0.98
@@ -65,6 +65,8 @@ class RaiseHeads:
         tokens = next(n.id for n in graph.inputs if n.op == "input.tokens")
         state = _State(replace(graph, axes={**graph.axes, "key": Axis("key")}), [tokens])
         for write, heads in [(b.write, b.heads) for b in attention_blocks(graph)]:
+            state.categories += state.gathered
+            state.gathered = []
             passed = 0
             for number in range(heads):
                 block = next(b for b in attention_blocks(state.graph) if b.write == write)
@@ -76,7 +78,8 @@ class RaiseHeads:
 @dataclass
 class _State:
     graph: Graph
-    categories: list[str]
+    categories: list[str]  # what heads of this layer may read
+    gathered: list[str] = field(default_factory=list)  # what heads of this layer gather: for later layers
     attempts: list[Attempt] = field(default_factory=list)
 
 
@@ -172,12 +175,17 @@ def _normal(weights: Tensor) -> Tensor:
 
 
 def _distance(weights: Sequence[Tensor], view: HeadView) -> float:
-    """Mean total-variation distance between a selector and the head's attention over live queries."""
-    total = count = 0.0
+    """Mean total-variation distance to the head's attention over live queries that look at something.
+
+    Where a selector looks at nothing it says nothing of the head. One that does so for most queries is no description.
+    """
+    total = looking = count = 0.0
     for w, pattern, live in zip(weights, view.patterns, view.live, strict=True):
-        total += float(0.5 * (w - pattern).abs().sum(-1)[live].sum())
+        looks = live & (w.sum(-1) > 0)
+        total += float(0.5 * (w - pattern).abs().sum(-1)[looks].sum())
+        looking += float(looks.sum())
         count += float(live.sum())
-    return total / max(count, 1.0)
+    return total / looking if looking > 0.5 * count else 1.0
 
 
 def _choose_value(
@@ -234,8 +242,8 @@ def _offer(
     graph = draft.whole()
     state.graph = replace(graph, outputs=tuple(dict.fromkeys((*graph.outputs, *offered))))
     for node in offered:
-        if graph[node].type.kind == "category" and node not in state.categories:
-            state.categories.append(node)
+        if graph[node].type.kind == "category" and node not in (*state.categories, *state.gathered):
+            state.gathered.append(node)
 
 
 def _is_weighted(draft: Draft, selector: str) -> bool:

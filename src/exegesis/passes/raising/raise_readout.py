@@ -85,12 +85,13 @@ def _variables(graph: Graph, draft: Draft) -> list[str]:
 
 
 def _observe(graph: Graph, bench: Bench, variables: list[str], seed: int) -> Observations:
+    classes = graph.axes[graph[graph.outputs[0]].type.axes[-1]].size or 0
     values = bench.at_scored(graph, variables)
     categories = {v: values[v].astype(np.int64) for v in variables if graph[v].type.kind == "category"}
     counts = {v: values[v].astype(np.float64) for v in variables if graph[v].type.kind == "real"}
     sizes = {v: graph.axes[graph[v].type.of or ""].size or 0 for v in categories}
     cost = {v: _definition_bits(graph, v) for v in variables}
-    return Observations(categories, sizes, counts, bench.answers, cost, seed)
+    return Observations(categories, sizes, counts, bench.answers, classes, cost, seed)
 
 
 def _answer_type(graph: Graph, bench: Bench) -> Type:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from exegesis.ir import Type
 from exegesis.passes.draft import Draft
+from exegesis.passes.raising.branches import expressions, grow, most
 from exegesis.passes.raising.conditions import learn
 from exegesis.passes.raising.formulas import Formula, Not, integer_bits
 from exegesis.passes.raising.observations import Observations, error_bits
@@ -116,7 +117,7 @@ def largest(seen: Observations, tolerance: float, answer: Type) -> list[Readout]
         if len(among) < 2:
             continue
         among = _as_range(among, values.shape[1])
-        said = among[values[:, among].argmax(1)]
+        said = most(values, among)
         bits = 2 * _REFER + 2 * integer_bits(len(among)) + seen.price_of([name])
 
         def write(d: Draft, name: str = name, among: NDArray[np.int64] = among) -> str:
@@ -182,7 +183,16 @@ def allowed(seen: Observations, tolerance: float, answer: Type) -> list[Readout]
     return [Readout("allowed", bits + 2 * outputs, said, write)]
 
 
-ARGMAX: tuple[Idiom, ...] = (always, copied, looked_up, largest, chosen)
+def branched(seen: Observations, tolerance: float, answer: Type) -> list[Readout]:
+    """Cases: one expression here, another there."""
+    exprs = expressions(seen, answer, seen.classes)
+    tree = grow(seen, exprs, np.ones(len(seen), bool), tolerance=tolerance, depth=3)
+    if tree is None or tree.leaf is not None:
+        return []
+    return [Readout("branched", tree.bits, tree.said(seen), lambda d: tree.write(d, answer))]
+
+
+ARGMAX: tuple[Idiom, ...] = (always, copied, looked_up, largest, chosen, branched)
 SIGN: tuple[Idiom, ...] = (allowed,)
 
 

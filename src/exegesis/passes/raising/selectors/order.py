@@ -1,6 +1,8 @@
-"""Looks at keys by the order of categories: all that are greater, or only the next greater one."""
+"""Looks at keys by the order of categories: all that are greater (or smaller), or only the next one in value."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -9,72 +11,128 @@ from exegesis.ir import Type
 from exegesis.passes.draft import Draft
 from exegesis.passes.raising.head_view import SELECTOR, HeadView
 
-_FEWEST = 4
-_ONE_SIDED = 0.8
-_IGNORED = 0.25
+_FEWEST = 5
+_STRONG = 0.5
+_USUAL = 0.25
 _EXCEPTIONS = 8
+_CLOSE = 0.6
 
 
 def order(head: HeadView, draft: Draft) -> list[str]:
     """What: key variable above (or below) the query variable, all such keys or only the nearest in value.
 
-    Why valid: for most query categories, most attention goes to keys on one side. Categories that are hardly ever looked at do not
-    count as values; a few query categories may see everything (they stand for "less than any"). Refuses when: fewer than four
-    categories are looked at, or attention goes to both sides.
+    Why valid: that selector is closer to the head's attention than looking everywhere. Categories that are hardly ever
+    looked at do not count as values; query categories that fit better as "less than any" are renamed so. Refuses when:
+    fewer than five categories are looked at, or more than eight query categories are exceptions.
     """
     found = []
     for query in head.variables:
         for key in head.variables:
             if head.sizes[query] == head.sizes[key] >= _FEWEST:
-                for above in (True, False):
-                    found += _one_side(head, draft, query, key, above)
+                found += _between(head, draft, query, key)
     return found
 
 
-def _one_side(head: HeadView, draft: Draft, query: str, key: str, above: bool) -> list[str]:
-    mass, seen = head.mass_by_category(query, key)
-    mass, seen = mass[1:, 1:] * seen[1:, None], seen[1:]
-    values = _looked_at(head, key, mass.sum(0))
-    queries = (seen > 0).nonzero()[:, 0]
-    if len(values) < _FEWEST or len(queries) < _FEWEST:
+def _between(head: HeadView, draft: Draft, query: str, key: str) -> list[str]:
+    values = _values(head, key)
+    if int(values.sum()) < _FEWEST:
         return []
-    categories = torch.arange(len(seen))
-    side = (categories[None, :] > categories[:, None]) if above else (categories[None, :] < categories[:, None])
-    inside = torch.zeros(len(seen), dtype=torch.bool)
-    inside[values] = True
-    total = (mass * inside).sum(1)
-    share = (mass * side * inside).sum(1) / total.clamp(min=1e-9)
-    engaged = [int(q) for q in queries if total[q] > 0.5 * seen[q]]
-    odd = [q for q in engaged if share[q] < _ONE_SIDED]
-    if len(engaged) - len(odd) < max(2, len(engaged) // 2) or len(odd) > _EXCEPTIONS:
-        return []
-    keys = _restricted(draft, key, sorted(set(range(len(seen))) - set(values.tolist())), [])
-    asks = _restricted(draft, query, [], odd) if above else query
-    relation = ">" if above else "<"
-    attrs = {"is": relation, "causal": head.causal}
+    keys = [_masked(k, values) for k in head.variables[key]]
+    found = []
+    for above in (True, False):
+        for nearest in (True, False):
+            asked = [_masked(q, values) for q in head.variables[query]]
+            lowest = [torch.full_like(q, -1 if above else len(values)) for q in asked]
+            plain = _distance_by_category(head, query, _weights(head, asked, keys, above, nearest))
+            open_ = _distance_by_category(head, query, _weights(head, lowest, keys, above, nearest))
+            odd = [c for c in range(len(values)) if open_[c + 1] < min(_CLOSE, plain[c + 1].nan_to_num(1.0) - 0.1)]
+            best = torch.fmin(plain, open_)
+            there = best[~best.isnan()]
+            if len(there) and there.median() < _CLOSE and len(odd) <= _EXCEPTIONS:
+                found.append(_draft(head, draft, (query, key), values, odd, above, nearest))
+    return found
+
+
+def _draft(
+    head: HeadView, draft: Draft, ends: tuple[str, str], values: Tensor, odd: Sequence[int], above: bool, nearest: bool
+) -> str:
+    query, key = ends
+    size = len(values)
+    outside = (~values).nonzero()[:, 0].tolist()
+    ignored = {c: -1 for c in outside if _occurs(head.variables[key], c)}
+    asked = {c: -1 for c in outside if _occurs(head.variables[query], c)} | {c: -1 if above else size - 1 for c in odd}
+    keys = _relabelled(draft, key, ignored, f"{key}_values")
+    asks = _relabelled(draft, query, asked, f"sought_{query}")
+    attrs = {"is": ">" if above else "<", "causal": head.causal}
     name = "above" if above else "below"
-    side_of = draft.add("symbolic.ordered", [asks, keys], SELECTOR, attrs, hint=f"{key}_{name}_{query}")
-    which = "smallest" if above else "largest"
-    nearest = draft.add("symbolic.extreme", [side_of, keys], SELECTOR, {"which": which}, hint=f"{key}_next_{name}_{query}")
-    return [nearest, side_of]
+    side = draft.add("symbolic.ordered", [asks, keys], SELECTOR, attrs, hint=f"{key}_{name}_{query}")
+    if not nearest:
+        return side
+    which = {"which": "smallest" if above else "largest"}
+    return draft.add("symbolic.extreme", [side, keys], SELECTOR, which, hint=f"{key}_next_{name}_{query}")
 
 
-def _looked_at(head: HeadView, key: str, received: Tensor) -> Tensor:
-    """Categories that get their part of the attention when they can be looked at."""
-    there = torch.zeros(len(received))
-    for live, k in zip(head.live, head.variables[key], strict=True):
-        can = live.float().flip(1).cumsum(1).flip(1) if head.causal else live.float().sum(1, keepdim=True).expand_as(live)
-        there.index_add_(0, k.long().clamp(min=0).flatten(), can.flatten())
-    rate = received / there.clamp(min=1)
-    typical = rate[rate > 0].median() if (rate > 0).any() else torch.tensor(1.0)
-    return ((rate > _IGNORED * typical) & (there > 0)).nonzero()[:, 0]
-
-
-def _restricted(draft: Draft, variable: str, ignored: list[int], lowest: list[int]) -> str:
-    """The variable with some categories turned into none: below any value as a query, never looked at as a key."""
-    table = [[c, -1] for c in sorted({*ignored, *lowest})]
-    present = table[: 4 * _EXCEPTIONS]
+def _relabelled(draft: Draft, variable: str, table: dict[int, int], hint: str) -> str:
     if not table:
         return variable
     type = Type("category", draft[variable].type.axes, draft[variable].type.of)
-    return draft.add("symbolic.relabel", [variable], type, {"table": present}, hint=f"{variable}_values")
+    return draft.add("symbolic.relabel", [variable], type, {"table": [[a, b] for a, b in sorted(table.items())]}, hint=hint)
+
+
+def _masked(categories: Tensor, values: Tensor) -> Tensor:
+    """Categories, with −1 for those that are no values."""
+    known = values[categories.long().clamp(min=0)] & (categories >= 0)
+    return torch.where(known, categories.long(), torch.full_like(categories.long(), -1))
+
+
+def _occurs(batches: Sequence[Tensor], category: int) -> bool:
+    return any(bool((b == category).any()) for b in batches)
+
+
+def _weights(
+    head: HeadView, asked: Sequence[Tensor], keys: Sequence[Tensor], above: bool, nearest: bool
+) -> list[Tensor]:
+    """Normalised selector weights per batch; rows that look at nothing are NaN."""
+    found = []
+    for q, k in zip(asked, keys, strict=True):
+        looked = (k[:, None] > q[:, :, None]) if above else (k[:, None] < q[:, :, None])
+        looked = looked & (k >= 0)[:, None]
+        if head.causal:
+            looked = looked & torch.ones_like(looked[0]).tril()
+        if nearest:
+            rank = torch.where(looked, -k[:, None] if above else k[:, None], torch.iinfo(torch.long).min)
+            looked = looked & (rank == rank.max(-1, keepdim=True).values)
+        total = looked.sum(-1, keepdim=True)
+        found.append(torch.where(total > 0, looked / total.clamp(min=1), torch.nan))
+    return found
+
+
+def _distance_by_category(head: HeadView, query: str, weights: Sequence[Tensor]) -> Tensor:
+    """Mean total-variation distance to the head's attention by query category [size + 1], over rows that look at something; NaN where none does."""
+    size = head.sizes[query] + 1
+    total, seen = torch.zeros(size), torch.zeros(size)
+    for w, pattern, live, q in zip(weights, head.patterns, head.live, head.variables[query], strict=True):
+        distance = 0.5 * (w - pattern).abs().sum(-1)
+        counts = live & ~distance.isnan()
+        total.index_add_(0, q.long()[counts] + 1, distance[counts])
+        seen += torch.bincount(q.long()[counts] + 1, minlength=size)
+    return torch.where(seen > 0, total / seen, torch.nan)
+
+
+def _values(head: HeadView, key: str) -> Tensor:
+    """Which categories are values, [size]: the run from the least to the greatest that queries look at above all else.
+
+    A category counts when that happens about as often as for others, given how often it can be looked at.
+    """
+    chosen, there = torch.zeros(head.sizes[key]), torch.zeros(head.sizes[key])
+    for pattern, live, k in zip(head.patterns, head.live, head.variables[key], strict=True):
+        visible = torch.ones_like(pattern[0]).tril() if head.causal else torch.ones_like(pattern[0])
+        index, known = k.long().clamp(min=0).flatten(), (k >= 0).float().flatten()
+        chosen.index_add_(0, index, ((pattern > _STRONG) * live[:, :, None]).sum(1).flatten() * known)
+        there.index_add_(0, index, (visible * live[:, :, None]).sum(1).flatten() * known)
+    rate = chosen / there.clamp(min=1)
+    values = torch.zeros(head.sizes[key], dtype=torch.bool)
+    if (rate > 0).any():
+        looked = (rate > _USUAL * rate[rate > 0].median()).nonzero()[:, 0]
+        values[int(looked[0]) : int(looked[-1]) + 1] = True
+    return values
