@@ -8,6 +8,7 @@ carry weights; a position is looked at where the weight is positive. Sequences h
 from exegesis.primitives.answers import allow, allow_by, choose, positive
 from exegesis.primitives.components import (
     activation,
+    constant,
     conv2d,
     embed,
     heads,
@@ -63,6 +64,7 @@ __all__ = [
     "both",
     "choose",
     "classify",
+    "constant",
     "conv2d",
     "copy",
     "count",

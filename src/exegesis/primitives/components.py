@@ -21,6 +21,11 @@ def embed(ids: Array, weight: Array) -> Array:
     return np.where((ids >= 0)[..., None], weight[ids.astype(int)], 0)
 
 
+def constant(like: Array, value: Array) -> Array:
+    """The same `value` at every position of `like`: `[s, …]`, `[d]` → `[s, d]`."""
+    return np.broadcast_to(value, (len(like), *value.shape[-1:]))
+
+
 def norm(
     x: Array, *, kind: Literal["layer", "rms"], eps: Number, weight: Array | None = None, bias: Array | None = None
 ) -> Array:
