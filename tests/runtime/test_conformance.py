@@ -220,10 +220,14 @@ def test_every_op_is_drawn_and_has_its_counterpart() -> None:
 
 def test_a_planted_difference_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison sees one primitive that counts its ties the other way round."""
-    monkeypatch.setattr(p, "copy", lambda selector, value: CLASSES - 1 - _copy(selector, CLASSES - 1 - value))
-    with pytest.raises(AssertionError):
-        for seed in range(25):
-            test_random_programs_agree_at_every_value(seed)
+    copy = p.copy
+    monkeypatch.setattr(p, "copy", lambda selector, value: CLASSES - 1 - copy(selector, CLASSES - 1 - value))
+    assert not all(agree(seed) for seed in range(25))
 
 
-_copy = p.copy
+def agree(seed: int) -> bool:
+    try:
+        test_random_programs_agree_at_every_value(seed)
+    except AssertionError:
+        return False
+    return True

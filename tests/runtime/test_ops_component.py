@@ -23,7 +23,7 @@ B, S, D, H, E = 2, 5, 6, 4, 3
 def give(
     op: str, inputs: list[Tensor], axes: str, attrs: dict[str, Any] | None = None, *, kinds: str = "", **tensors: Tensor
 ) -> Tensor:
-    """Runs one op; `axes` are those of the result, `kinds` says which inputs are (i)ntegers or (b)ooleans, not reals."""
+    """Runs one op; `axes` are those of the result, `kinds` says which inputs are (i)ntegers or (b)ooleans."""
     names = {"i": "int", "b": "bool", "r": "real"}
     types = [Type(names[k], tuple("bshtev"[: x.ndim])) for x, k in zip(inputs, kinds or "r" * len(inputs), strict=True)]  # type: ignore[arg-type]
     sources = [Node(f"in{i}", "input.array", (), t) for i, t in enumerate(types)]

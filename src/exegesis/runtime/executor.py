@@ -57,7 +57,7 @@ class Executor:
         inputs: Mapping[str, Tensor],
         want: Sequence[str] | None = None,
         interventions: Sequence[Intervention] = (),
-        given: Mapping[str, Tensor] | None = None,
+        given: Mapping[str, Value] | None = None,
         *,
         gradients: bool = False,
     ) -> dict[str, Value]:
@@ -147,7 +147,7 @@ class Executor:
         read = {i for n in redone for i in n.inputs if i not in after}
         return frozenset(read | (first & needed) | {name for name in wanted if name not in after})
 
-    def _check_names(self, inputs: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    def _check_names(self, inputs: Mapping[str, Tensor], given: Mapping[str, Value]) -> None:
         names = [n.id for n in self.graph.inputs]
         for name in inputs:
             if name not in names:
@@ -157,7 +157,7 @@ class Executor:
             if name not in self.graph.by_id:
                 raise GraphError(f"A value is given for {name!r}, which is no node of the graph.")
 
-    def _plan(self, wanted: tuple[str, ...], given: Mapping[str, Tensor]) -> list[Node]:
+    def _plan(self, wanted: tuple[str, ...], given: Mapping[str, Value]) -> list[Node]:
         """The nodes to visit, in order: what is wanted, and what that needs up to what is given."""
         seen: set[str] = set()
         stack = list(wanted)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from exegesis.ir import ExegesisError, Node
+from exegesis.runtime.binding import Value
 
 Index: TypeAlias = Mapping[str, int | Sequence[int]]
 
@@ -95,7 +96,7 @@ def coordinates(value: Tensor, basis: Tensor) -> Tensor:
     return value @ inverse
 
 
-def intervene(intervention: Intervention, node: Node, value: Tensor) -> Tensor:
+def intervene(intervention: Intervention, node: Node, value: Value) -> Tensor:
     """The value of a node after an intervention on it. `value` itself stays as it is.
 
     Raises:

@@ -170,7 +170,7 @@ def load(spec: str | Path | nn.Module, *, device: str = "cpu") -> Network:
 
     Args:
         spec: a Hugging Face folder, `file.py:function` (the function takes nothing and returns an `nn.Module`),
-            `zoo:name`, or a module.
+            `zoo:name`, or a module, which is itself put into evaluation mode.
         device: where to put it.
 
     Returns:
@@ -180,7 +180,9 @@ def load(spec: str | Path | nn.Module, *, device: str = "cpu") -> Network:
         InputError: nothing of the kind is there, its weights are absent, pickled or not finite, or its own code fails.
     """
     module, name = _module(spec)
-    return Network(_as_float32(module).to(device), name)
+    network = Network(_as_float32(module), name)  # checked before it is moved: what has no weights cannot be
+    network.module.to(device)
+    return network
 
 
 def _as_float32(module: nn.Module) -> nn.Module:
