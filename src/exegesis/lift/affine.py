@@ -1,8 +1,9 @@
 """Which values are affine in which others, and the maps read off by running them on a basis.
 
-Layouts, scalings, constant offsets and products with constant weights are affine whatever order they come in. A stretch of such cells between two
-values that matter is therefore one affine map, and a map that acts on every row alike is known once it has been run on a basis: no
-list of the ways in which people write projections is needed. What is read off is compared with the stretch on random rows.
+Layouts, scalings, constant offsets and products with constant weights are affine whatever order they come in. A
+stretch of such cells between two values that matter is therefore one affine map, and a map that acts on every row
+alike is known once it has been run on a basis: no list of the ways in which people write projections is needed. What
+is read off is compared with the stretch on random rows.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from exegesis.lift.evaluate import NotComputable, Sizes, evaluate, resolved
 Kind = Literal["layout", "scale", "offset", "weight"]
 
 LAYOUT = (
-    "view", "reshape", "_unsafe_view", "transpose", "swapaxes", "permute", "movedim", "t", "mT", "numpy_T", "unsqueeze", "squeeze", "expand",
-    "split", "split_with_sizes", "chunk", "slice", "select", "narrow", "unbind", "flatten", "unflatten", "getitem", "repeat", "repeat_interleave",
-    "contiguous", "clone", "expand_as", "view_as",
+    "view", "reshape", "_unsafe_view", "transpose", "swapaxes", "permute", "movedim", "t", "mT", "numpy_T",
+    "unsqueeze", "squeeze", "expand", "split", "split_with_sizes", "chunk", "slice", "select", "narrow", "unbind",
+    "flatten", "unflatten", "getitem", "repeat", "repeat_interleave", "contiguous", "clone", "expand_as", "view_as",
 )  # fmt: skip
 _TOLERANCE = 1e-10
 
@@ -47,7 +48,7 @@ def step(bench: Bench, cell_id: str) -> Step | None:
         for r in refs((cell.args, tuple(cell.kwargs.values())))
         if bench[r.id].op != "constant" and bench[r.id].size is None
     ]
-    if len(moving) != 1 or bench[moving[0]].dtype is not None and not bench[moving[0]].is_real:
+    if len(moving) != 1 or (bench[moving[0]].dtype is not None and not bench[moving[0]].is_real):
         return None
     source = moving[0]
     kind = _kind(bench, cell, source)
@@ -75,12 +76,28 @@ def is_looked_at(bench: Bench, cell_id: str) -> bool:
     """Whether some reader of a value is not affine in it, so that the value matters by itself."""
     if cell_id == bench.output or cell_id in bench.cuts:
         return True
-    return any(step(bench, u.id) is None for u in bench.users(cell_id))
+    return any(_looks(bench, u.id) for u in bench.users(cell_id))
+
+
+def _looks(bench: Bench, user: str) -> bool:
+    """Whether a reader is not affine, or scales a value for itself (the scaling of queries and keys is folded in)."""
+    one = step(bench, user)
+    return one is None or (one.kind == "scale" and not _leads_to_cut(bench, user))
+
+
+def _leads_to_cut(bench: Bench, cell_id: str) -> bool:
+    stack = [cell_id]
+    while stack:
+        current = stack.pop()
+        if current in bench.cuts:
+            return True
+        stack += [u.id for u in bench.users(current) if (one := step(bench, u.id)) is not None and one.kind == "layout"]
+    return False
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Cells from a root (not itself part of it) to a value, in order, and where among them the one product with weights stands."""
+    """Cells from a root (not part of it) to a value, in order, and where among them the product with weights stands."""
 
     root: str
     cells: tuple[str, ...]
@@ -93,14 +110,14 @@ class Stretch:
 
 
 def stretch_to(bench: Bench, cell_id: str) -> Stretch | None:
-    """The longest stretch that ends at a value: anything after the product with weights, only layouts before it; at most one product."""
+    """The longest stretch that ends at a value: one product with weights at most, and only layouts before it."""
     found: list[str] = []
     weight: int | None = None
     current = cell_id
     while (one := step(bench, current)) is not None:
         if found and is_looked_at(bench, current) and not _splits(bench, current):
             break
-        if weight is not None and one.kind != "layout":
+        if one.kind != "layout" and (weight is not None or (one.kind == "scale" and not _leads_to_cut(bench, current))):
             break
         if one.kind == "weight":
             weight = len(found)
@@ -124,7 +141,7 @@ def symbols(*shapes: Shape) -> list[sympy.Symbol]:
 
 
 def sample_sizes(bench: Bench, *values: int) -> Sizes:
-    """Values for the symbols of the inputs, in the order in which they first occur; the last one for all that remain."""
+    """Values for the symbols of the inputs in the order in which they occur; the last one for all that remain."""
     found: list[sympy.Symbol] = []
     for cell in bench.inputs:
         for size in cell.shape or ():
@@ -134,7 +151,7 @@ def sample_sizes(bench: Bench, *values: int) -> Sizes:
 
 @dataclass(frozen=True)
 class RowMap:
-    """What every row is mapped by: x @ weight + bias, with rows and features flattened. `weight` [in, out], `bias` [out], float64."""
+    """What every row is mapped by: x @ weight + bias, features flattened. `weight` [in, out], `bias` [out], float64."""
 
     weight: Tensor
     bias: Tensor
@@ -209,7 +226,7 @@ class _Probe:
         inverse = [self._order.index(i) for i in range(len(self._order))]
         x = rows.reshape(self._shape).permute(inverse)
         end = self._stretch.end
-        y = evaluate(self._bench, [end], {self._stretch.root: x}, self._sizes)[end]
+        y: Tensor = evaluate(self._bench, [end], {self._stretch.root: x}, self._sizes)[end]
         features = tuple(i for i in range(y.ndim) if i not in self._end_rows)
         y = y.permute(*self._end_rows, *features).flatten(0, len(self._end_rows) - 1)
         if len(y) != self.rows:

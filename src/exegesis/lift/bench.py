@@ -1,7 +1,8 @@
 """The workbench: an exported graph that recognisers may change, cell by cell, until it is frozen into a program.
 
-Cells are named by the values of the export they compute. Parts of the export that say nothing about the computation are gone before the first
-recogniser looks: assertions, copies, dropout, casts between floating precisions, and everything that depends on no input, which is folded.
+Cells are named by the values of the export they compute. Parts of the export that say nothing about the computation
+are gone before the first recogniser looks: assertions, copies, dropout, casts between floating precisions, and
+everything that depends on no input, which is folded.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import sympy
 import torch
 from torch import Tensor
 
-Size = int | sympy.Expr
-Shape = tuple[Size, ...]
+Size: TypeAlias = int | sympy.Expr
+Shape: TypeAlias = tuple[Size, ...]
+
+
+_SHAPE_ONLY = ("new_ones", "new_zeros", "new_full", "new_empty", "ones_like", "zeros_like", "full_like", "empty_like")
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,11 @@ class Cell:
     def is_component(self) -> bool:
         """Whether it is at component level."""
         return self.op.startswith("component.")
+
+    @property
+    def reads_shape_only(self) -> bool:
+        """Whether it depends on the size of its input, not on what is in it."""
+        return self.op == "component.arange" or self.name in _SHAPE_ONLY
 
     @property
     def is_real(self) -> bool:
@@ -192,7 +201,11 @@ class Bench:
     def twin(self, cell: Cell) -> Ref | None:
         """The cell that computes the same from the same, where there is one already."""
         source = next(iter(cell.inputs), None)
-        if source is None or cell.target is None or torch.Tag.nondeterministic_seeded in getattr(cell.target, "tags", ()):
+        if (
+            source is None
+            or cell.target is None
+            or torch.Tag.nondeterministic_seeded in getattr(cell.target, "tags", ())
+        ):
             return None
         same = (u for u in self.users(source) if (u.op, u.args, u.kwargs) == (cell.op, cell.args, cell.kwargs))
         return next((Ref(u.id) for u in same if u.op != "constant"), None)
@@ -244,7 +257,7 @@ class Bench:
             seen.add(current)
             if cell.op == "input":
                 found.add(current)
-            elif cell.op != "component.arange":  # reads the shape of its input alone
+            elif not cell.reads_shape_only:
                 stack.extend(cell.inputs)
         return frozenset(found)
 

@@ -82,7 +82,9 @@ class Certificate:
         checks = (*self.values, self.output)
         precisions = tuple(self.output.errors)
         width = max(len(v.node) for v in checks)
-        rows = [f"{'node':<{width}}  " + "".join(f"{p:>8}  " for p in precisions) + f"{'scale':>6}  value of the export"]
+        rows = [
+            f"{'node':<{width}}  " + "".join(f"{p:>8}  " for p in precisions) + f"{'scale':>6}  value of the export"
+        ]
         for v in checks:
             errors = "".join(f"{v.errors[p]:8.1e}  " for p in precisions)
             rows.append(f"{v.node:<{width}}  {errors}{v.scale:6.1f}  {v.value}")
@@ -94,7 +96,7 @@ class Certificate:
 
 
 def error(mine: Tensor, reference: Tensor) -> float:
-    """The largest absolute difference; relative where a mask has filled in a huge number; infinite for other shapes or NaN.
+    """The largest absolute difference; relative where a mask filled in a huge number; infinite for other shapes or NaN.
 
     Minus infinity and the lowest float32 are the same filling.
     """

@@ -1,4 +1,4 @@
-"""Runs parts of the bench in float64: recognisers learn what a part computes by asking it, not by the look of it alone."""
+"""Runs parts of the bench in float64: recognisers ask a part what it computes, instead of going by its look alone."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def compute(cell: Cell, fetch: Any) -> Any:
 
 
 def evaluate(bench: Bench, targets: Iterable[str], given: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
-    """Values of some cells in float64, given the values of others (at least of every input they depend on).
+    """Values of some cells in float64, given those of others: at least of every input whose values they depend on.
 
     Raises:
         NotComputable: a component, an input without a value, or sizes that do not fit.
@@ -74,8 +74,11 @@ def evaluate(bench: Bench, targets: Iterable[str], given: Mapping[str, Any], siz
         if cell.value is not None:
             values[cell.id] = promoted(cell.value)
             continue
-        if any(i not in values and bench[i].size is None for i in cell.inputs):
-            raise NotComputable(cell.id)
+        if cell.op == "input":
+            if any(u.id in needed and not u.reads_shape_only for u in bench.users(cell.id) if u.size is None):
+                raise NotComputable(f"{cell.id} is not given")
+            values[cell.id] = torch.zeros([resolved(s, sizes) for s in cell.shape or ()], dtype=cell.dtype)
+            continue
         try:
             values[cell.id] = compute(cell, fetch)
         except (RuntimeError, IndexError, TypeError, ValueError) as error:

@@ -74,7 +74,7 @@ class Outputs(nn.Module):
 
 
 def named_arguments(network: nn.Module, example: Example) -> tuple[Argument, ...]:
-    """The arguments of an example, each with the axes that may vary: batch and position of ids and streams, the batch of images.
+    """The arguments of an example, with the axes that may vary: batch and position of ids and streams, batch of images.
 
     Raises:
         InputError: no example, one that `forward` does not take, or one that is no tensor.
@@ -90,9 +90,9 @@ def named_arguments(network: nn.Module, example: Example) -> tuple[Argument, ...
     for name, value in given.items():
         if name not in names:
             raise InputError(f"The example has {name!r}, which forward does not take.")
-        if not isinstance(value, Tensor) or not value.ndim:
+        if not getattr(value, "ndim", 0):
             raise InputError(f"The example's {name!r} is no tensor with a batch axis.")
-        two = value.ndim == 2 and not value.dtype.is_floating_point or value.ndim == 3
+        two = value.ndim == 3 or (value.ndim == 2 and not value.dtype.is_floating_point)
         arguments.append(Argument(name, _IDS.get(name, name), value, (0, 1) if two else (0,)))
     return tuple(arguments)
 
@@ -127,7 +127,7 @@ def export(network: nn.Module, example: Example) -> Exported:
             raise
         except Exception as error:
             raise LiftError(f"The network fails on the example it is lifted with: {_reason(error)}") from error
-        notes: list[str] = []
+        notes, failure = list[str](), Exception("no attempt")
         for axes, lost in (
             ((0, 1), ""),
             ((0,), "the sequence length is fixed"),
@@ -159,13 +159,13 @@ def _export_once(wrapped: Outputs, arguments: Sequence[Argument], axes: tuple[in
 
 
 def _writes(program: ExportedProgram) -> bool:
-    """Whether some op writes into its operands; an empty table of decompositions makes such ops pure and leaves all others."""
+    """Whether some op writes into its operands: an empty table of decompositions makes these pure and leaves others."""
     targets = (n.target for n in program.graph.nodes)
     return any(isinstance(t, torch._ops.OpOverload) and t._schema.is_mutable for t in targets)
 
 
 def _varied(argument: Argument, axes: tuple[int, ...]) -> Tensor:
-    """The example with no dynamic axis of size 1, which export would take for a constant, and batch unlike length, which it might equate."""
+    """The example with no dynamic axis of size 1, which export takes for fixed, and batch unlike length."""
     value = argument.example
     batch = value.shape[0]
     for axis in argument.dynamic:

@@ -18,6 +18,8 @@ from exegesis.lift.bench import Bench, Cell, Ref, Reference, Size
 from exegesis.lift.export import Argument
 from exegesis.lift.naming import Names, name_cells
 
+_INPUTS = {"token": "tokens", "position": "positions"}  # by what the ids are of
+
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
@@ -70,7 +72,7 @@ def _node(
     inputs = tuple(ids[r.id] for r in cell.args) if cell.is_component else tuple(ids[i] for i in cell.inputs)
     op = cell.op
     if op == "input":
-        op = f"input.{cell.id if cell.id in ('tokens', 'positions') and typist.types[cell.id].kind == 'category' else 'array'}"
+        op = f"input.{_INPUTS.get(typist.types[cell.id].of or '', 'array')}"
     elif op == "constant":
         op = "tensor.constant"
     elif not cell.is_component:

@@ -116,7 +116,7 @@ def _meta(node: fx.Node) -> tuple[Shape | None, torch.dtype | None, Size | None]
 
 
 def _put(bench: Bench, node: fx.Node, same: Mapping[str, Any]) -> Any:
-    """Adds what a node computes, unless a cell has that value already; returns the Ref (or the number) that stands for it."""
+    """Adds what a node computes, unless a cell has that value already; returns its Ref, or the number it is."""
 
     def known(value: Any) -> Any:
         if isinstance(value, fx.Node):
@@ -156,7 +156,7 @@ def _carried_by(bench: Bench, cell: Cell) -> Ref | None:
         return None
     before = bench[source.id]
     unchanged = before.shape == cell.shape and before.dtype == cell.dtype
-    if cell.name in _COPIES or cell.name in ("dropout", "alpha_dropout", "feature_dropout") and cell.args[2] is False:
+    if cell.name in _COPIES or (cell.name in ("dropout", "alpha_dropout", "feature_dropout") and cell.args[2] is False):
         return source
     if cell.name in _CASTS and (unchanged or (before.is_real and cell.is_real)):
         return source
@@ -185,8 +185,8 @@ def _is_fixed(bench: Bench, cell: Cell) -> bool:
 
 
 _REARRANGED = (
-    "t", "T", "numpy_T", "mT", "transpose", "permute", "view", "reshape", "slice", "select", "unsqueeze", "squeeze", "expand", "getitem",
-    "split", "chunk", "flatten", "unflatten", "unbind", "split_with_sizes",
+    "t", "T", "numpy_T", "mT", "transpose", "permute", "view", "reshape", "slice", "select", "unsqueeze", "squeeze",
+    "expand", "getitem", "split", "chunk", "flatten", "unflatten", "unbind", "split_with_sizes",
 )  # fmt: skip
 
 

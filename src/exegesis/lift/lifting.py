@@ -32,8 +32,8 @@ class Lifted:
 def lift(network: nn.Module, example: Example, *, dtype: torch.dtype | None = None, seed: int = 0) -> Lifted:
     """The exact program of a network.
 
-    The network is exported by torch, its parts are recognised in the export, and the result is compared with the network at its output and with
-    the export at every recognised value, in float32 and in float64.
+    The network is exported by torch, its parts are recognised in the export, and the result is compared with the
+    network at its output and with the export at every recognised value, in float32 and in float64.
 
     Args:
         network: any module that torch.export accepts, with float32 or float64 weights. It is not changed.
@@ -42,8 +42,8 @@ def lift(network: nn.Module, example: Example, *, dtype: torch.dtype | None = No
         seed: of the inputs that the comparison draws.
 
     Returns:
-        The program, whose inputs are `tokens` and `positions` for `input_ids` and `position_ids` and the network's own names
-        for all others, and its certificate.
+        The program, whose inputs are `tokens` and `positions` for `input_ids` and `position_ids` and the network's own
+        names for all others, and its certificate.
 
     Raises:
         InputError: weights that are not finite, or not float32 or float64; an example that does not fit `forward`.

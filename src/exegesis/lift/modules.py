@@ -1,4 +1,4 @@
-"""Which values of an export are the output or the first input of a module: found by running the network and comparing values."""
+"""Which values of an export are the output or the first input of a module: found by running it and comparing values."""
 
 from __future__ import annotations
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from exegesis.lift.affine import step
 from exegesis.lift.bench import Bench, Cell
 
 _SELECTED = ("component.pick", "component.scale")
-_JOINS = ("component.add", "component.norm", "component.scale")
 
 
 @dataclass
@@ -53,7 +53,7 @@ def name_cells(bench: Bench) -> Names:
     claim(unembed, "logits")
     for block in blocks:
         for part, cell_id in block.parts.items():
-            claim(cell_id, f"L{block.layer}.{block.kind}.{part}")
+            claim(cell_id, f"head.{part}" if block.kind == "head" else f"L{block.layer}.{block.kind}.{part}")
     owners = {cell_id: block for block in blocks for cell_id in block.parts.values()}
     for cell in bench.cells():
         if cell.op == "component.norm":
@@ -80,7 +80,7 @@ _PLAIN = {
 
 
 def _blocks(bench: Bench) -> list[Block]:
-    """Attentions and MLPs in order, each with its layer: an attention opens a layer, and so does an MLP where the layer has one."""
+    """Attentions and MLPs in order, each with its layer."""
     order = bench.positions()
     attentions: dict[int, Block] = {}
     for cell in bench.cells():
@@ -137,8 +137,15 @@ def _mlps(bench: Bench, order: Mapping[str, int]) -> list[Block]:
     if attends:
         for block in found:
             last = list(block.parts.values())[-1]
-            block.kind = "mlp" if any(u.op in _JOINS for u in bench.users(last)) else "head"
+            block.kind = "mlp" if _joins_stream(bench, last) else "head"
     return found
+
+
+def _joins_stream(bench: Bench, cell_id: str) -> bool:
+    """Whether a value is added to others, perhaps normed or scaled on the way."""
+    users = bench.users(cell_id)
+    passed = [v for u in users if u.op in ("component.norm", "component.scale") for v in bench.users(u.id)]
+    return any(u.op == "component.add" for u in (*users, *passed))
 
 
 def _linear_roles(bench: Bench, blocks: list[Block]) -> dict[str, str]:
@@ -163,17 +170,27 @@ def _norm_name(bench: Bench, cell: Cell, owners: Mapping[str, Block], unembed: s
         first = next((owners[u.id] for u in readers if owners[u.id].kind == part), None)
         if first is not None:
             return f"L{first.layer}.{name}"
-    source = owners.get(cell.inputs[0])
-    if source is not None:
-        part = next(p for p, i in source.parts.items() if i == cell.inputs[0])
-        return f"L{source.layer}.{source.kind}.{part}_norm"
-    users = [cell]
-    while len(users) == 1 and users[0].id not in (unembed, bench.output):
-        following = bench.users(users[0].id)
-        users = (
-            following if len(following) == 1 and (following[0].op in _SELECTED or following[0].id == unembed) else []
-        )
-    return "ln_final" if users else "norm"
+    source = cell.inputs[0]
+    while source not in owners and (one := step(bench, source)) is not None and one.kind == "layout":
+        source = one.source  # heads may be laid out otherwise before they are normed
+    if source in owners:
+        block = owners[source]
+        part = next(p for p, i in block.parts.items() if i == source)
+        return f"head.{part}_norm" if block.kind == "head" else f"L{block.layer}.{block.kind}.{part}_norm"
+    return "ln_final" if _is_last(bench, cell, owners, unembed) else "norm"
+
+
+def _is_last(bench: Bench, cell: Cell, owners: Mapping[str, Block], unembed: str | None) -> bool:
+    """Whether what follows is the output, the unembedding or the head, perhaps after the choice of a position."""
+    current = cell
+    while current.id != bench.output:
+        users = bench.users(current.id)
+        if any(u.id == unembed or (u.id in owners and owners[u.id].kind == "head") for u in users):
+            return True
+        if len(users) != 1 or users[0].op not in _SELECTED:
+            return False
+        current = users[0]
+    return True
 
 
 def _sum_name(bench: Bench, cell: Cell, blocks: list[Block], owners: Mapping[str, Block]) -> str:

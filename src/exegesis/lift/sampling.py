@@ -13,7 +13,7 @@ from exegesis.lift.export import Argument, Exported, own_output
 
 
 def batches(network: nn.Module, exported: Exported, graph: Graph, seed: int) -> list[dict[str, Tensor]]:
-    """The example, and random inputs of other shapes where batch or length are dynamic and the network itself takes them."""
+    """The example, and random inputs of other shapes, where batch or length are dynamic and the network takes them."""
     generator = torch.Generator().manual_seed(seed)
     found = [{a.id: a.example.detach() for a in exported.arguments}]
     longest = _longest(exported, graph)

@@ -25,15 +25,15 @@ _FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,
 }
 _ELEMENTWISE = (
-    "add", "sub", "rsub", "mul", "div", "neg", "pow", "square", "sqrt", "exp", "log1p", "tanh", "sigmoid", "erf", "relu", "gelu", "silu",
-    "clamp", "clamp_min", "maximum", "minimum", "where", "gt", "ge", "lt", "le", "abs", "reciprocal", "softplus", "elu", "leaky_relu",
-    "_to_copy", "to", "type_as",
+    "add", "sub", "rsub", "mul", "div", "neg", "pow", "square", "sqrt", "exp", "log1p", "tanh", "sigmoid", "erf",
+    "relu", "gelu", "silu", "clamp", "clamp_min", "maximum", "minimum", "where", "gt", "ge", "lt", "le", "abs",
+    "reciprocal", "softplus", "elu", "leaky_relu", "_to_copy", "to", "type_as",
 )  # fmt: skip
 _TOLERANCE = 1e-9
 
 
 def recognise(bench: Bench) -> int:
-    """Replaces every formula over one value that is a known function of it, longest formulas first; then torch's own functions."""
+    """Replaces every formula that is a known function of one value, longest first, and torch's own functions."""
     count = 0
     bases = _bases(bench)
     for cell in reversed(bench.cells()):
@@ -46,7 +46,7 @@ def recognise(bench: Bench) -> int:
 
 
 def _bases(bench: Bench) -> dict[str, str]:
-    """For each real cell the one value that it is an elementwise function of: itself, where it is nothing of the kind."""
+    """For each real cell the one value that it is an elementwise function of; else itself."""
     bases: dict[str, str] = {}
     for cell in bench.cells():
         if cell.op == "constant" or cell.shape is None:

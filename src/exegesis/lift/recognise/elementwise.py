@@ -1,4 +1,4 @@
-"""What is left between recognised parts: scaling by a number, products of two streams of neurons, and the choice of one position."""
+"""What is left between recognised parts: scaling by a number, products of streams of neurons, picking a position."""
 
 from __future__ import annotations
 

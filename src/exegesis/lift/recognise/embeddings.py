@@ -50,7 +50,5 @@ def _lookup(bench: Bench, cell: Cell) -> tuple[torch.Tensor, Cell] | None:
         or ids.op == "constant"
     ):
         return None
-    counted = not bench.data(ids.id) and all(
-        c.shape != ids.shape for c in bench.inputs
-    )  # a writer of the residual stream: see there
+    counted = not bench.data(ids.id)  # a writer of the residual stream that depends on no input: see there
     return (table, ids) if cell.is_real and not counted else None

@@ -11,7 +11,7 @@ MAKER = "lift.images"
 
 
 def recognise(bench: Bench) -> int:
-    """Replaces two-dimensional convolutions with fixed weights, maximum and mean pooling, and the flattening of everything but the batch."""
+    """Replaces two-dimensional convolutions with fixed weights, maximum and mean pooling, and flattening."""
     count = 0
     for cell in bench.cells():
         if (

@@ -18,7 +18,7 @@ class Layout:
 
     Attributes:
         order: for each axis of the network's value, which of the canonical axes before `heads` it is.
-        heads: `given` where batch and head are two axes, `merged` where they are one, `absent` where there is but one head and no axis.
+        heads: `given` where batch and head are two axes, `merged` where they are one, `absent` where one head has none.
         count: how many heads there are.
     """
 

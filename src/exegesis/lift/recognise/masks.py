@@ -20,7 +20,10 @@ _SHAPES = ((2, 5), (3, 4), (2, 9))
 
 @dataclass(frozen=True)
 class Mask:
-    """Which scores are replaced (or, with `adds`, raised) by `fill`: later keys, keys further back than `window`, and keys that `keep` is false for."""
+    """Which scores are replaced (or, with `adds`, raised) by `fill`.
+
+    Those of later keys if `causal`, of keys further back than `window`, and of keys that `keep` is false for.
+    """
 
     fill: float
     adds: bool
@@ -45,9 +48,9 @@ def from_kept(bench: Bench, kept: str, fill: float) -> Mask:
 
 
 def from_added(bench: Bench, added: str, sign: float) -> Mask | None:
-    """The mask of scores + sign · added, where `added` holds zeros and one other value only; None where it holds more."""
+    """The mask of scores + sign · added; None where `added` holds more than zeros and one other value."""
     samples = [v for v in _samples(bench, added, flags=True) if v is not None]
-    others = {float(x) for v in samples for x in v.unique() if float(x) != 0.0}
+    others = {float(x) for v in samples for x in torch.unique(v) if float(x) != 0.0}
     if not others and samples and not bench.data(added):
         return Mask(0.0, True, False, None, None)
     if len(others) != 1:
@@ -82,7 +85,7 @@ def _mask(bench: Bench, parts: list[tuple[str, bool]], fill: float, *, adds: boo
 
 
 def _conjuncts(bench: Bench, parts: Iterable[tuple[str, bool]]) -> list[tuple[str, bool]]:
-    """What must all hold for a key to be seen: conjunctions of what is kept, disjunctions of what is hidden, taken apart."""
+    """What must all hold for a key to be seen: each "and" of what is kept and "or" of what is hidden taken apart."""
     found: list[tuple[str, bool]] = []
     stack = list(parts)
     while stack:
@@ -112,7 +115,7 @@ def _conjuncts(bench: Bench, parts: Iterable[tuple[str, bool]]) -> list[tuple[st
 
 
 def _classify(bench: Bench, part: str, says_hidden: bool) -> str | int | None:
-    """`everything`, `causal`, the size of a causal window, or None: what a part lets be seen at every size it is asked at."""
+    """What a part lets be seen at every size asked: `everything`, `causal`, a causal window of this size, or None."""
     kinds: set[str | int | None] = set()
     needs_positions = bool(bench.data(part))
     for value in _samples(bench, part, flags=False):
@@ -155,7 +158,7 @@ def _agreeing(kinds: set[str | int | None]) -> str | int | None:
 def _samples(bench: Bench, target: str, *, flags: bool) -> list[Tensor | None]:
     """Values of a cell at several sizes; position ids rise by one, from another start in each row.
 
-    None where it depends on other inputs, unless `flags`: then inputs of zeros and ones (attention masks) are drawn at random.
+    None where it depends on other inputs, unless `flags`: then those of zeros and ones (attention masks) are random.
     """
     samples: list[Tensor | None] = []
     for index, shape in enumerate(_SHAPES):

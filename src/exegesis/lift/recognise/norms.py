@@ -78,11 +78,11 @@ def _written_out(bench: Bench, cell: Cell) -> tuple[str, Cell] | None:
     taken = [cell.id]
     width = cell.shape[-1] if cell.shape else None
     after = bench.sole_user(last.id)
-    if after is not None and after.name == "mul" and (w := constant(bench, other_operand(after, last.id))) is not None:
-        if tuple(w.shape) == (width,):
-            last, weight = after, w
-            taken.append(after.id)
-            after = bench.sole_user(last.id)
+    w = constant(bench, other_operand(after, last.id)) if after is not None and after.name == "mul" else None
+    if after is not None and w is not None and tuple(w.shape) == (width,):
+        last, weight = after, w
+        taken.append(after.id)
+        after = bench.sole_user(last.id)
     if core.centred and after is not None and after.name == "add" and not after.kwargs:
         b = constant(bench, other_operand(after, last.id))
         if b is not None and tuple(b.shape) == (width,):

@@ -1,4 +1,4 @@
-"""Products with weights: linear layers, projections to heads and back, however they are written, split, fused or reshaped."""
+"""Products with weights: linear layers, projections to heads and back, however written, split, fused or reshaped."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _order_heads(bench: Bench) -> None:
 
 
 def _parts(bench: Bench, stretch: Stretch) -> Iterator[Stretch]:
-    """The stretch, then shorter ones that still contain the product: layouts at either end may be more than a map of rows."""
+    """The stretch, then shorter ones with its product: layouts at either end may do more than map rows."""
     weight = stretch.weight or 0
     roots = (stretch.root, *stretch.cells)
     for stop in range(len(stretch.cells), weight, -1):
@@ -58,10 +58,10 @@ def _replace(bench: Bench, stretch: Stretch) -> bool:
         return (found := read_map(bench, stretch, (0, 2), (0, 1))) is not None and _write(bench, stretch, found)
     role = bench.cuts.get(stretch.end)
     if role is not None and len(before) == 3 and len(after) == 4:
-        for rows in ((0, 2), (0, 1)):
-            found = read_map(bench, stretch, (0, 1), rows)
+        for heads in ((0, 2), (0, 1)):
+            found = read_map(bench, stretch, (0, 1), heads)
             if found is not None:
-                return _heads(bench, stretch, found, rows, role)
+                return _heads(bench, stretch, found, heads, role)
         return False
     if len(before) != len(after) or len(before) < 2:
         return False

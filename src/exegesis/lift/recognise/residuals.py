@@ -1,4 +1,4 @@
-"""Sums of what several parts write: residual streams, with the bias and the positions that are added to them as writers."""
+"""Sums of what several parts write: residual streams, with biases and positions that are added to them as writers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _flat(bench: Bench, cell: Cell) -> Cell:
 
 def _writer(bench: Bench, source: Cell, total: Cell) -> str:
     """The value as a writer: what does not depend on the data becomes a constant, or an embedding of positions."""
-    if source.is_component or bench.data(source.id) and source.op != "constant":
+    if source.is_component or (bench.data(source.id) and source.op != "constant"):
         return source.id
     width = total.shape[-1] if total.shape else None
     value = constant(bench, Ref(source.id))
@@ -145,7 +145,7 @@ def _uniform(bench: Bench, source: Cell, total: Cell) -> str | None:
 
 
 def _table(bench: Bench, source: Cell, total: Cell) -> str | None:
-    """The first rows of a fixed table, or consecutive ones from a start: `table[:s]`, `embedding(table, arange(s) + start)`."""
+    """Consecutive rows of a fixed table: `table[:s]`, `embedding(table, arange(s) + start)`."""
     if source.shape is None or total.shape is None or len(total.shape) != 3 or source.shape[-2:] != total.shape[-2:]:
         return None
     tables = [bench[i].value for i in bench.upstream([source.id]) if bench[i].op == "constant" and bench[i].is_real]
@@ -164,6 +164,8 @@ def _table(bench: Bench, source: Cell, total: Cell) -> str | None:
 
 def _start(value: Tensor, table: Tensor) -> int | None:
     """The row of a table at which consecutive rows equal to a value begin."""
+    if value.ndim == 3 and bool((value == value[0]).all()):
+        value = value[0]
     if value.ndim != 2:
         return None
     for start in range(len(table) - len(value) + 1):
