@@ -21,6 +21,7 @@ exclude_patterns = ["_build"]
 default_role = "code"
 
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = True

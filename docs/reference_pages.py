@@ -2,7 +2,6 @@
 preset, the command line from its parser."""
 
 import importlib
-import importlib.util
 import inspect
 import re
 import shutil
@@ -19,19 +18,15 @@ def write_reference(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     pages = {name: package_page(f"exegesis.{name}") for name in PACKAGES}
-    pages |= {"language": language_page(), "passes": passes_page()}
-    if importlib.util.find_spec("exegesis.cli") is not None:
-        pages["cli"] = command_line_page()
+    pages |= {"language": language_page(), "passes": passes_page(), "cli": command_line_page()}
     for name, text in pages.items():
         (folder / f"{name}.md").write_text(text, encoding="utf-8")
 
 
 def package_page(module: str) -> str:
     """A page with everything the package lists in ``__all__``."""
-    return (
-        f"# `{module}`\n\n"
-        f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n   :imported-members:\n   :show-inheritance:\n```\n"
-    )
+    options = "   :members:\n   :imported-members:\n   :exclude-members: model_config\n"
+    return f"# `{module}`\n\n```{{eval-rst}}\n.. automodule:: {module}\n{options}```\n"
 
 
 def language_page() -> str:
