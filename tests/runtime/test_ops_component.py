@@ -32,8 +32,12 @@ def give(
     node = Node("out", f"component.{op}", tuple(n.id for n in sources), Type(kind, tuple(axes)), attrs or {}, roles)  # type: ignore[arg-type]
     graph = Graph((*sources, node), ("out",), {k: v.numpy() for k, v in tensors.items()}, AXES)
     assert check_node(node, graph, SPECS) is None
-    result = Executor(graph).run({n.id: x for n, x in zip(sources, inputs, strict=True)})["out"]
+    values = {n.id: x for n, x in zip(sources, inputs, strict=True)}
+    result = Executor(graph).run(values)["out"]
     assert isinstance(result, Tensor)
+    # The meta device computes shapes alone, and refuses to mix with tensors that an op left on another device.
+    elsewhere = Executor(graph, "meta").run(values)["out"]
+    assert (elsewhere.device.type, elsewhere.shape) == ("meta", result.shape)
     return result
 
 
