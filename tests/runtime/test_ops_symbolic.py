@@ -49,12 +49,13 @@ def give(
         elsewhere = Executor(graph, "meta").run(values)["out"]
         assert (elsewhere.device.type, elsewhere.shape) == ("meta", result.shape)
     assert isinstance(result, Tensor)
-    assert result.dtype == {"category": torch.int64, "bool": torch.bool}.get(type.kind, torch.float32)
+    assert result.dtype == {"category": torch.int64, "int": torch.int64, "bool": torch.bool}.get(type.kind, torch.float32)
     return result.tolist()  # type: ignore[no-any-return]
 
 
 def _tensor(type: Type, value: Any) -> Tensor:
-    return torch.tensor(value, dtype={"category": torch.int64, "bool": torch.bool}.get(type.kind, torch.float32))
+    kinds = {"category": torch.int64, "int": torch.int64, "bool": torch.bool}
+    return torch.tensor(value, dtype=kinds.get(type.kind, torch.float32))
 
 
 def rows(entry: st.SearchStrategy[Any], length: int) -> st.SearchStrategy[list[Any]]:
@@ -325,6 +326,15 @@ def test_form_over_classes(drawn: list[Any], terms: list[tuple[float, int]]) -> 
     assert give("form", inputs, attrs, NUMBER) == expected
 
 
+def test_widths_and_forms_may_be_whole_numbers() -> None:
+    whole = Type("int", BP)
+    assert give("width", [(SELECTOR, [[[0.5, 0, 2], [0, 0, 0], [1, 1, 1]]])], {}, whole) == [[2, 0, 3]]
+    terms = {"terms": [[2, 0, None], [-1, 1, None], [1, 2, None]], "plus": -3}
+    sources = [(whole, [[4, 0]]), (whole, [[1, 2]]), (BOOL, [[True, False]])]
+    assert give("form", sources, terms, whole) == [[5, -5]]
+    assert give("form", [(whole, [[4, 0]])], {"terms": [], "plus": 2}, whole) == [[2, 2]]
+
+
 def test_form_keeps_a_class_axis_and_spreads_numbers_over_it() -> None:
     attrs = {"terms": [[2, 0, None], [1, 1, None]], "plus": 1}
     found = give("form", [(SHARE, [[[1.0, 0, 0, 0]]]), (NUMBER, [[0.5]])], attrs, SHARE)
@@ -441,6 +451,18 @@ def test_a_class_axis_is_needed_where_an_op_gives_classes() -> None:
     node = Node("n", "symbolic.count", ("s", "k"), Type("real"), {})
     nodes = (Node("s", "input.array", (), SELECTOR), Node("k", "input.tokens", (), CATEGORY), node)
     with pytest.raises(GraphError, match="needs a class axis in its type"):
+        Executor(Graph(nodes, ("n",), axes=AXES)).run(
+            {"s": torch.ones(1, 2, 2), "k": torch.zeros(1, 2, dtype=torch.long)}
+        )
+
+
+def test_an_axis_that_nobody_declared_has_no_size() -> None:
+    nodes = (
+        Node("s", "input.array", (), SELECTOR),
+        Node("k", "input.tokens", (), CATEGORY),
+        Node("n", "symbolic.count", ("s", "k"), Type("real", (*BP, "ghost"))),
+    )
+    with pytest.raises(GraphError, match="'n' uses axis 'ghost', which the graph does not declare"):
         Executor(Graph(nodes, ("n",), axes=AXES)).run(
             {"s": torch.ones(1, 2, 2), "k": torch.zeros(1, 2, dtype=torch.long)}
         )

@@ -196,7 +196,7 @@ VARIABLES = (
         "How many positions are looked at.",
         ("selector",),
         kinds={"selector": ("selector",)},
-        gives=("real",),
+        gives=("real", "int"),
     ),
     OpSpec(
         "symbolic.copy",
@@ -236,7 +236,7 @@ VARIABLES = (
         "for categories), plus a constant.",
         ("term", "term*"),
         attrs={"terms": _terms, "plus": number},
-        gives=("real",),
+        gives=("real", "int"),
         check=_terms_fit,
     ),
     OpSpec(

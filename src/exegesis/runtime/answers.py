@@ -82,7 +82,7 @@ def read_answers(source: Source, found: NDArray[Any], batch: Batch, readout: Rea
     at_scored = batch.at_scored(found)
     if isinstance(source, Executor):
         kind = source.graph[source.graph.outputs[0]].type.kind
-        if kind == "category" and isinstance(readout, Argmax):
+        if kind in ("category", "int") and isinstance(readout, Argmax):
             return at_scored[:, 0].astype(np.int64)
         if kind == "bool" and isinstance(readout, Sign):
             return at_scored

@@ -69,7 +69,8 @@ def share(at: Binding) -> Compute:
 
 def width(at: Binding) -> Compute:
     """selector [b, s, t] → [b, s]."""
-    return lambda selector: (selector > 0).sum(-1).to(at.real)
+    kind = torch.long if at.node.type.kind == "int" else at.real
+    return lambda selector: (selector > 0).sum(-1).to(kind)
 
 
 def copy(at: Binding) -> Compute:
@@ -154,7 +155,7 @@ def shift(at: Binding) -> Compute:
 def form(at: Binding) -> Compute:
     """Terms [b, s] or [b, s, V] → [b, s] (or [b, s, V] where a term without a class has a class axis)."""
     terms, plus = at.attr("terms"), float(at.attr("plus"))
-    rank = len(at.node.type.axes)
+    rank, is_whole = len(at.node.type.axes), at.node.type.kind == "int"
 
     def read(value: Tensor, source: int, cls: int | None) -> Tensor:
         if cls is None:
@@ -165,11 +166,12 @@ def form(at: Binding) -> Compute:
 
     def compute(*inputs: Tensor) -> Tensor:
         if not terms:
-            return torch.full(inputs[0].shape[:rank], plus, dtype=at.real, device=inputs[0].device)
+            total = torch.full(inputs[0].shape[:rank], plus, dtype=at.real, device=inputs[0].device)
+            return total.long() if is_whole else total
         parts = [coefficient * read(inputs[source], source, cls) for coefficient, source, cls in terms]
         widest = max(p.ndim for p in parts)
-        total: Tensor = sum(p.reshape(*p.shape, *[1] * (widest - p.ndim)) for p in parts) + plus
-        return total
+        total = sum(p.reshape(*p.shape, *[1] * (widest - p.ndim)) for p in parts) + plus
+        return total.round().long() if is_whole else total
 
     return compute
 
