@@ -41,7 +41,7 @@ class RaiseHeads:
 
     keep: float = 0.997
     close: float = 0.4
-    nearly: float = 0.97
+    nearly: float = 0.9
     views: int = 3
     hard: float = 0.98
 

@@ -128,27 +128,33 @@ def largest(seen: Observations, tolerance: float, answer: Type) -> list[Readout]
 
 
 def chosen(seen: Observations, tolerance: float, answer: Type) -> list[Readout]:
-    """A decision list: the answer of the first condition that holds, rarest answers first."""
-    classes, counts = np.unique(seen.answers.astype(np.int64), return_counts=True)
+    """A decision list: the answer of the first condition that holds; the class that is cheapest to tell from the rest comes first."""
+    classes = np.unique(seen.answers.astype(np.int64)).tolist()
     if not 2 <= len(classes) <= _MAX_CLASSES:
         return []
-    order = classes[np.argsort(counts, kind="stable")]
-    rest, conditions, gives, bits = np.ones(len(seen), bool), [], [], _REFER
-    said = np.full(len(seen), order[-1])
-    for value in order[:-1]:
+    rest = np.ones(len(seen), bool)
+    said = np.zeros(len(seen), np.int64)
+    conditions: list[Formula] = []
+    gives: list[int] = []
+    bits = _REFER
+    while len(classes) > 1:
         left = seen.at(rest)
-        learned = learn(left.answers == value, left, tolerance=tolerance)
-        if learned is None:
+        learned = {v: learn(left.answers == v, left, tolerance=tolerance, known=conditions) for v in classes}
+        found = {v: c for v, c in learned.items() if c is not None}
+        if not found:
             return []
-        hit = rest & learned.formula.holds(seen.values)
+        value = min(found, key=lambda v: found[v].total(len(left)))
+        hit = rest & found[value].formula.holds(seen.values)
         said[hit], rest = value, rest & ~hit
-        conditions.append(learned.formula)
-        gives.append(int(value))
-        bits += learned.bits + integer_bits(int(value))
+        conditions.append(found[value].formula)
+        gives.append(value)
+        bits += found[value].bits + integer_bits(value)
+        classes.remove(value)
+    said[rest] = classes[0]
 
     def write(d: Draft) -> str:
         nodes = [c.draft(d) for c in conditions]
-        return d.add("symbolic.choose", nodes, answer, {"gives": gives, "other": int(order[-1])}, hint="answer")
+        return d.add("symbolic.choose", nodes, answer, {"gives": gives, "other": classes[0]}, hint="answer")
 
     return [Readout("chosen", bits, said, write)]
 
@@ -192,13 +198,19 @@ def branched(seen: Observations, tolerance: float, answer: Type) -> list[Readout
     return [Readout("branched", tree.bits, tree.said(seen), lambda d: tree.write(d, answer))]
 
 
-ARGMAX: tuple[Idiom, ...] = (always, copied, looked_up, largest, chosen, branched)
+ARGMAX: tuple[Idiom, ...] = (always, copied, looked_up, largest, chosen)
 SIGN: tuple[Idiom, ...] = (allowed,)
+LAST_RESORT: tuple[Idiom, ...] = (branched,)
 
 
 def propose(seen: Observations, *, tolerance: float, answer: Type) -> list[Readout]:
-    """Every readout within the tolerance, shortest total description first."""
-    idioms = SIGN if seen.answers.ndim == 2 else ARGMAX
+    """Every readout within the tolerance, shortest total description first; cases only where nothing plain will do."""
+    if seen.answers.ndim == 2:
+        return _within(SIGN, seen, tolerance, answer)
+    return _within(ARGMAX, seen, tolerance, answer) or _within(LAST_RESORT, seen, tolerance, answer)
+
+
+def _within(idioms: tuple[Idiom, ...], seen: Observations, tolerance: float, answer: Type) -> list[Readout]:
     found = [r for idiom in idioms for r in idiom(seen, tolerance, answer)]
     good = [r for r in found if r.errors(seen) <= tolerance * len(seen)]
     return sorted(good, key=lambda r: r.total(seen))

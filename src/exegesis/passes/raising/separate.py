@@ -9,10 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
 
 Real = NDArray[np.float64]
 
-_MAX_ROWS = 3000
+_MAX_ROWS = 1500
+_HOPEFUL = 0.95
+_SCREEN = 200
+_ENUMERATED = 4
+_SIZES = (*range(1, 13), 20, 50, 100, 1000)
 _COEFFICIENTS = range(-3, 4)
 _THRESHOLDS = [float(t) for k in range(9) for t in dict.fromkeys((k, -k))]
 
@@ -30,8 +35,9 @@ class Separator:
 def separate(columns: Real, labels: NDArray[np.bool_], *, tolerance: float, seed: int) -> list[Separator]:
     """Separators of the labels by few columns with small whole coefficients, simplest first.
 
-    An L1-minimal linear program (hinge slack) proposes the active columns; small whole coefficients and thresholds over them are then
-    enumerated, and columns dropped one by one while the separation survives.
+    An L1-minimal linear program (hinge slack) proposes the active columns and, rounded, coefficients. Over at most four
+    columns all small whole coefficients and thresholds are enumerated, and columns dropped one by one while the
+    separation survives.
 
     Args:
         columns: [n, k] observations, integer counts where possible (ties matter).
@@ -44,17 +50,25 @@ def separate(columns: Real, labels: NDArray[np.bool_], *, tolerance: float, seed
     """
     rows, counts, positive = _distinct(columns, labels)
     allowed = tolerance * len(labels)
-    active = _propose(rows, counts, positive, seed)
+    active, weights, bias = _propose(rows, counts, positive, seed)
     found: list[Separator] = []
+    if len(active) > _ENUMERATED:
+        rounded = _round(rows[:, active], weights, bias, counts, positive, allowed)
+        found = [] if rounded is None else [_without_zeros(active, *rounded)]
+        active = active[: _ENUMERATED + 2]
     while active:
         best = _enumerate(rows[:, active], counts, positive, allowed)
         if not best:
-            rounded = _round(rows[:, active], counts, positive, allowed, seed)
-            found += [Separator(tuple(active), *rounded)] if rounded and not found else []
-            break
+            active = active[:-1] if len(active) > _ENUMERATED else []
+            continue
         found = [Separator(tuple(active), w, t, e) for w, t, e in best]
         active = _drop_one(rows, counts, positive, active, allowed)
     return found
+
+
+def _without_zeros(active: list[int], weights: tuple[float, ...], threshold: float, errors: int) -> Separator:
+    kept = [(a, w) for a, w in zip(active, weights, strict=True) if w]
+    return Separator(tuple(a for a, _ in kept), tuple(w for _, w in kept), threshold, errors)
 
 
 def _distinct(columns: Real, labels: NDArray[np.bool_]) -> tuple[Real, Real, Real]:
@@ -70,21 +84,30 @@ def _errors(scores: Real, counts: Real, positive: Real, thresholds: Real) -> Rea
     return np.asarray((above * (counts - positive) + ~above * positive).sum(-1))
 
 
-def _propose(rows: Real, counts: Real, positive: Real, seed: int) -> list[int]:
-    """Columns that an L1-minimal hinge classifier uses, most influential first."""
+def _propose(rows: Real, counts: Real, positive: Real, seed: int) -> tuple[list[int], Real, float]:
+    """Columns that an L1-minimal hinge classifier uses, most influential first, with their weights and its bias."""
     majority = positive * 2 > counts
-    if majority.all() or not majority.any():
-        return []
+    if majority.all() or not majority.any() or not _is_hopeful(rows, majority, counts):
+        return [], np.zeros(0), 0.0
     keep = np.arange(len(rows))
     if len(keep) > _MAX_ROWS:
         keep = np.sort(np.random.default_rng(seed).choice(keep, _MAX_ROWS, replace=False, p=counts / counts.sum()))
     solution = _hinge(rows[keep], majority[keep], counts[keep])
     if solution is None:
-        return []
-    weights, _ = solution
+        return [], np.zeros(0), 0.0
+    weights, bias = solution
     influence = np.abs(weights) * rows.std(0)
     order = np.argsort(-influence, kind="stable")
-    return [int(k) for k in order if influence[k] > 1e-6 * influence.max()][:8]
+    active = [int(k) for k in order if influence[k] > 1e-6 * influence.max()]
+    return active, weights[active], bias
+
+
+def _is_hopeful(rows: Real, labels: NDArray[np.bool_], counts: Real) -> bool:
+    """Whether a regularised classifier comes near a separation; a linear program that has none to find takes long."""
+    spread = rows.std(0)
+    scaled = (rows - rows.mean(0)) / np.where(spread > 0, spread, 1)
+    model = LogisticRegression(C=100.0, max_iter=200, tol=1e-3).fit(scaled, labels, sample_weight=counts)
+    return bool(((model.predict(scaled) == labels) * counts).sum() >= _HOPEFUL * counts.sum())
 
 
 def _hinge(rows: Real, labels: NDArray[np.bool_], counts: Real, price: float = 0.01) -> tuple[Real, float] | None:
@@ -103,15 +126,16 @@ def _hinge(rows: Real, labels: NDArray[np.bool_], counts: Real, price: float = 0
 def _enumerate(rows: Real, counts: Real, positive: Real, allowed: float) -> list[tuple[tuple[float, ...], float, int]]:
     """All small whole separators over at most four columns, simplest first."""
     k = rows.shape[1]
-    if k > 4:
+    if k > _ENUMERATED:
         return []
     forms = np.array([w for w in product(_COEFFICIENTS, repeat=k) if all(w)], float)
     thresholds = np.array(_THRESHOLDS)
+    few = np.linspace(0, len(rows) - 1, min(_SCREEN, len(rows))).astype(int)
+    hopeful = _errors(forms @ rows[few].T, counts[few], positive[few], thresholds).min(1) <= allowed
     found = []
-    for chunk in np.array_split(forms, max(1, len(forms) * len(rows) // 100_000)):
-        errors = _errors(chunk @ rows.T, counts, positive, thresholds)
-        for i, j in zip(*np.nonzero(errors <= allowed), strict=True):
-            found.append((tuple(chunk[i].tolist()), float(thresholds[j]), int(errors[i, j])))
+    for form in forms[hopeful]:
+        errors = _errors((form @ rows.T)[None], counts, positive, thresholds)[0]
+        found += [(tuple(form.tolist()), float(thresholds[j]), int(errors[j])) for j in np.flatnonzero(errors <= allowed)]
     return sorted(found, key=lambda f: (f[2], sum(abs(c) for c in f[0]) + abs(f[1]), f[0], f[1]))
 
 
@@ -124,21 +148,22 @@ def _drop_one(rows: Real, counts: Real, positive: Real, active: list[int], allow
     return []
 
 
-def _round(rows: Real, counts: Real, positive: Real, allowed: float, seed: int) -> tuple[tuple[float, ...], float, int] | None:
-    """A hinge solution over the given columns with the fewest digits that still separate."""
-    majority = positive * 2 > counts
-    keep = np.arange(len(rows))
-    if len(keep) > _MAX_ROWS:
-        keep = np.sort(np.random.default_rng(seed).choice(keep, _MAX_ROWS, replace=False, p=counts / counts.sum()))
-    solution = _hinge(rows[keep], majority[keep], counts[keep])
-    if solution is None or not np.abs(solution[0]).max() > 0:
+def _round(
+    rows: Real, weights: Real, bias: float, counts: Real, positive: Real, allowed: float
+) -> tuple[tuple[float, ...], float, int] | None:
+    """The hinge solution with the smallest whole coefficients that still separate."""
+    largest = float(np.abs(weights).max(initial=0.0))
+    if not largest:
         return None
-    weights, bias = solution
-    smallest = np.abs(weights[np.abs(weights) > 1e-9]).min()
-    for scale in (1 / smallest, *(d / np.abs(weights).max() for d in (5, 10, 20, 50, 100, 1000))):
-        w, t = np.round(weights * scale), float(np.round(-bias * scale, 1))
-        for threshold in (t, 0.0):
-            errors = _errors((w @ rows.T)[None], counts, positive, np.array([threshold]))[0, 0]
-            if errors <= allowed:
-                return tuple(w.tolist()), threshold, int(errors)
+    thresholds = np.array(_THRESHOLDS)
+    for size in _SIZES:
+        rounded = np.round(weights * size / largest)
+        centre = np.round(-bias * size / largest)
+        errors = _errors((rounded @ rows.T)[None], counts, positive, thresholds + centre)[0]
+        zero = _errors((rounded @ rows.T)[None], counts, positive, np.zeros(1))[0]
+        if zero[0] <= allowed:
+            return tuple(rounded.tolist()), 0.0, int(zero[0])
+        best = int(errors.argmin())
+        if errors[best] <= allowed:
+            return tuple(rounded.tolist()), float(thresholds[best] + centre), int(errors[best])
     return None
