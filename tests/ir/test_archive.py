@@ -196,6 +196,10 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "tensor changed": (with_tensors(lambda t: t["W"].__setitem__((0, 0), 9)), "its tensor 'W' is another one"),
     "tensor reshaped": (with_tensors(lambda t: t.update(W=t["W"].reshape(3, 2))), "its tensor 'W' is another one"),
     "tensor retyped": (with_tensors(lambda t: t.update(W=t["W"].view(np.int32))), "its tensor 'W' is another one"),
+    "tensors a folder": (
+        lambda f: ((f / "tensors.safetensors").unlink(), (f / "tensors.safetensors").mkdir()),
+        "tensors.safetensors cannot be read",
+    ),
     "tensors cut": (cut("tensors.safetensors", 40), "is no valid safetensors file"),
     "tensors pickled": (
         lambda f: (f / "tensors.safetensors").write_bytes(b"\x80\x04K\x01."),
@@ -228,6 +232,17 @@ def test_what_cannot_be_saved_is_refused_and_nothing_is_written(tmp_path: Path, 
     with pytest.raises(GraphError, match=message):
         save_graph(broken, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_program_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_graph(graph(), tmp_path)
+
+    def denied(*args: object, **kwargs: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", denied)
+    with pytest.raises(InputError, match=r"program\.json cannot be read: Permission denied"):
+        load_graph(tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -78,6 +78,13 @@ def test_every_node_is_listed_once_in_the_order_of_the_program() -> None:
     assert shown.index("  all:") < shown.index("  logits:"), "nodes of a function stand in the order of the program"
 
 
+def test_arguments_of_the_export_are_shown() -> None:
+    attrs = {"args": [{"node": 0}, 1], "kwargs": {"dtype": {"dtype": "float32"}}}
+    node = Node("n", "tensor.aten.sum.dim_IntList", ("tokens",), Type("real", BP), attrs)
+    shown = pretty(Graph((PROGRAM.nodes[0], node), ("n",), axes=AXES))
+    assert "(tokens, args=[{node: 0}, 1], kwargs={dtype: {dtype: 'float32'}})" in " ".join(shown.split())
+
+
 def test_long_tables_are_cut() -> None:
     rows = [[i, i] for i in range(100)]
     node = Node("f", "symbolic.lookup", ("tokens",), TOKEN, {"rows": rows, "other": 0})

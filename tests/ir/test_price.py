@@ -62,6 +62,11 @@ def test_what_is_no_json_has_no_price(value: Any) -> None:
         value_bits(value)
 
 
+def test_only_finite_numbers_have_digits() -> None:
+    with pytest.raises(GraphError, match="inf has no price: it is not finite"):
+        float_bits(float("inf"))
+
+
 @pytest.mark.parametrize(
     ("dtype", "bits"),
     [("float32", 32), ("float64", 32), ("float16", 16), ("int8", 8), ("uint8", 8), ("int64", 64), ("bool", 1)],

@@ -116,6 +116,7 @@ FAULTS: list[tuple[str, Graph, str]] = [
         graph(symbolic("lookup", ("tokens",), {"rows": [[0, 1], [0, 2]], "other": 0}, TOKEN)),
         r"two rows for \[0\]",
     ),
+    ("table no pairs", graph(symbolic("relabel", ("tokens",), {"table": [[1, 0, 2]]}, TOKEN)), "has attribute table"),
     ("table order", graph(symbolic("relabel", ("tokens",), {"table": [[1, 0], [0, 1]]}, TOKEN)), "has attribute table"),
     (
         "weights no pairs",

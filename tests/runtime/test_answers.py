@@ -87,6 +87,12 @@ def test_positions_that_a_network_does_not_take() -> None:
     assert answers(network, counted.split("test"), Argmax()).tolist() == [0]
 
 
+def test_an_empty_split_has_no_answers() -> None:
+    split = behavior(Argmax()).sequences("test").select(np.array([], dtype=np.int64))
+    with pytest.raises(GraphError, match="Split test is empty"):
+        answers(load(Counter()), split, Argmax())
+
+
 # Programs
 
 TOKENS = Node("tokens", "input.tokens", (), Type("category", BP, "token"))

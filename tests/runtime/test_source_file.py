@@ -7,6 +7,7 @@ import pytest
 
 from exegesis.ir import InputError
 from exegesis.runtime import load
+from exegesis.runtime.source_file import build_from_file
 
 GOOD = """
 from dataclasses import dataclass
@@ -80,6 +81,12 @@ def test_what_goes_wrong_in_the_file_is_one_sentence(tmp_path: Path, source: str
         or "fails" in message
         or "returns" in message
     )
+
+
+def test_a_file_that_python_would_not_import(tmp_path: Path) -> None:
+    (tmp_path / "network.txt").write_text(GOOD)
+    with pytest.raises(InputError, match=r"network\.txt is no Python file"):
+        build_from_file(tmp_path / "network.txt", "build")
 
 
 def test_a_missing_file_and_a_missing_function_name(tmp_path: Path) -> None:

@@ -60,9 +60,8 @@ def load_folder(folder: Path) -> nn.Module:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             raise InputError(f"transformers cannot load {folder}: {reason}.") from error
     _check_complete(folder, info)
-    if not isinstance(module, nn.Module):
-        raise InputError(f"transformers makes {type(module).__name__} of {folder}, which is no torch.nn.Module.")
-    return module
+    found: nn.Module = module
+    return found
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
