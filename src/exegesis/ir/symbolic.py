@@ -113,7 +113,8 @@ SELECTORS = (
     ),
     OpSpec(
         "symbolic.ordered",
-        "Looks where the key variable stands in this relation to the query variable: key `is` query. None is the least.",
+        "Looks where the key variable stands in this relation to the query variable: key `is` query. A key that is "
+        "none is not looked at.",
         ("query", "key"),
         kinds={"query": _ANY, "key": _ANY},
         attrs={"is": one_of("<", "<=", ">", ">="), "causal": flag},
