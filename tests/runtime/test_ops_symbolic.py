@@ -23,6 +23,7 @@ AXES = {a.name: a for a in (*map(Axis, (*BP, "query", "key")), Axis("token", CLA
 CATEGORY, BOOL, NUMBER = Type("category", BP, "token"), Type("bool", BP), Type("real", BP)
 SHARE, SELECTOR = Type("real", (*BP, "token")), Type("selector", ("batch", "query", "key"))
 
+DTYPES = {"category": torch.int64, "int": torch.int64, "bool": torch.bool}
 WITHOUT_META = ("copy", "count", "lookup")  # their shapes may depend on values, which the meta device has not
 # Quarters keep sums exact, so that float32 in torch and float64 here agree to the last bit and ties stay ties.
 QUARTERS = [0.0, 0.0, 0.25, 0.5, 1.0, 1.0]
@@ -49,13 +50,12 @@ def give(
         elsewhere = Executor(graph, "meta").run(values)["out"]
         assert (elsewhere.device.type, elsewhere.shape) == ("meta", result.shape)
     assert isinstance(result, Tensor)
-        # The meta device computes shapes alone, and refuses to mix with tensors that an op left elsewhere.
+    assert result.dtype == DTYPES.get(type.kind, torch.float32)
     return result.tolist()  # type: ignore[no-any-return]
 
 
 def _tensor(type: Type, value: Any) -> Tensor:
-    kinds = {"category": torch.int64, "int": torch.int64, "bool": torch.bool}
-    return torch.tensor(value, dtype=kinds.get(type.kind, torch.float32))
+    return torch.tensor(value, dtype=DTYPES.get(type.kind, torch.float32))
 
 
 def rows(entry: st.SearchStrategy[Any], length: int) -> st.SearchStrategy[list[Any]]:

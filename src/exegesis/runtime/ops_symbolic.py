@@ -165,12 +165,11 @@ def form(at: Binding) -> Compute:
         return (value.long() == cls).to(at.real)
 
     def compute(*inputs: Tensor) -> Tensor:
-        if not terms:
-            total = torch.full(inputs[0].shape[:rank], plus, dtype=at.real, device=inputs[0].device)
-            return total.long() if is_whole else total
         parts = [coefficient * read(inputs[source], source, cls) for coefficient, source, cls in terms]
+        if not parts:
+            parts = [torch.zeros(inputs[0].shape[:rank], dtype=at.real, device=inputs[0].device)]
         widest = max(p.ndim for p in parts)
-        total = sum(p.reshape(*p.shape, *[1] * (widest - p.ndim)) for p in parts) + plus
+        total: Tensor = sum(p.reshape(*p.shape, *[1] * (widest - p.ndim)) for p in parts) + plus
         return total.round().long() if is_whole else total
 
     return compute
