@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from exegesis.behavior import Readout
+from exegesis.behavior import Domain, Readout
 from exegesis.ir import ExegesisError, Graph, GraphError, Origin, check
 from exegesis.measure import Bench
 
@@ -35,12 +35,14 @@ class Setting:
         held: other inputs, to accept on.
         readout: how outputs are read.
         seed: for whatever has to be sampled.
+        domain: where inputs come from, where that is known.
     """
 
     fit: Bench
     held: Bench
     readout: Readout
     seed: int
+    domain: Domain | None = None
 
 
 @dataclass(frozen=True)

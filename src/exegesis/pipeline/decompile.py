@@ -89,7 +89,11 @@ def prepare(
     progress.pass_started("bench")
     fit, held = _bench_splits(source, seed)
     setting = Setting(
-        Bench(lifted.graph, signal.readout, fit), Bench(lifted.graph, signal.readout, held), signal.readout, seed
+        Bench(lifted.graph, signal.readout, fit),
+        Bench(lifted.graph, signal.readout, held),
+        signal.readout,
+        seed,
+        signal.domain,
     )
     progress.pass_done("bench", f"{setting.fit.n} positions to fit on, {setting.held.n} held out")
     return Start(net, signal, lifted, setting)
@@ -125,7 +129,7 @@ def _labelled(graph: Graph, behavior: Behavior) -> Graph:
     axes = dict(graph.axes)
     wanted = {n.type.of: tuple(behavior.vocabulary.labels) for n in graph.inputs if n.op == "input.tokens"}
     outputs = graph[graph.outputs[0]].type.axes[-1]
-    if (size := axes[outputs].size) is not None:
+    if outputs in axes and (size := axes[outputs].size) is not None:
         wanted[outputs] = behavior.output_labels(size)
     for name, labels in wanted.items():
         if name and len(labels) == axes[name].size:
