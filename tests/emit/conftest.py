@@ -159,13 +159,13 @@ WRITTEN: Mapping[str, Callable[[], Graph]] = {
 }
 
 
-ABOUT = About("{name}, decompiled by hand.", "A program for the tests.", ("Not checked against any network.",))
+ABOUT = About("program", "a person", "A program for the tests.", ("Not checked against any network.",))
 READOUTS: Mapping[str, Readout] = {"dyck": Sign(), "abcde": Sign(), "mixed": Argmax((0, 1))}
 
 
 def source_of(name: str, made: Graph) -> str:
     """The program as it is written."""
-    about = replace(ABOUT, title=ABOUT.title.format(name=name))
+    about = replace(ABOUT, name=name)
     return emit_program(made, about=about, readout=READOUTS.get(name, Argmax()))
 
 

@@ -158,7 +158,7 @@ def test_tensors_are_read_only_when_they_are_used(programs: Graphs) -> None:
 
 
 def test_documentation_survives_quotes_and_newlines(programs: Graphs) -> None:
-    about = About('It says """no""" and \\ and "quote"', "    two\n    lines", ("One.", 'Two "quotes"'))
+    about = About('It says """no""" and \\ and "quote"', "", "    two\n    lines", ("One.", 'Two "quotes"'))
     source = emit_program(programs["majority"](), about=about, readout=Argmax())
     documented = ast.get_docstring(ast.parse(source))
     assert documented is not None

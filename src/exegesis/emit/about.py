@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exegesis.behavior import Argmax, Behavior, Readout, Sign
-from exegesis.emit.docstrings import sentence
+from exegesis.emit.docstrings import percent, sentence
 from exegesis.evidence import Measurement, Verdict
 
 
@@ -15,16 +15,23 @@ class About:
     """What the docstrings of a program say.
 
     Attributes:
-        title: one line: what the program is and which network it comes from.
+        name: what the program is called.
+        network: what it comes from, or nothing.
         behavior: a sentence or two on what the network does, and how its outputs are read.
         checked: paragraphs on how well the program was checked, for the module; one with line breaks keeps them.
         evidence: by function of the graph, a sentence on how well that part was checked.
     """
 
-    title: str
+    name: str
+    network: str = ""
     behavior: str = ""
     checked: tuple[str, ...] = ()
     evidence: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """One line: what the program is and where it comes from."""
+        return sentence(self.name) if not self.network else f"{self.name}, decompiled from {self.network}."
 
     @classmethod
     def of(
@@ -41,12 +48,7 @@ class About:
         named = behavior.task.casefold().replace("_", " ") in ("", behavior.name.casefold().replace("-", " "))
         task = "" if named else f"{sentence(behavior.task)} "
         checked = ("Not checked against the network.",) if verdict is None else _checks(verdict)
-        return cls(
-            f"{behavior.name}, decompiled from {network}.",
-            f"{task}{reading(behavior.readout)}",
-            checked,
-            evidence or {},
-        )
+        return cls(behavior.name, network, f"{task}{reading(behavior.readout)}", checked, evidence or {})
 
 
 def reading(readout: Readout) -> str:
@@ -60,22 +62,16 @@ def reading(readout: Readout) -> str:
 
 
 def _checks(verdict: Verdict) -> tuple[str, ...]:
-    legible = f"Legible share: {_percent(verdict.legible_share)}."
+    legible = f"Legible share: {percent(verdict.legible_share)}."
     measured = verdict.figures.agreement
     if not measured:
         return ("Not checked against the network.", legible)
     width = max(map(len, measured))
     levels = {m.confidence for m in measured.values() if m.confidence is not None}
-    bounds = f" (in brackets the lower bound at {_percent(levels.pop())} confidence)" if len(levels) == 1 else ""
-    rows = [f"    {split:<{width}}  {_percent(m.value)} of {m.n:,} answers{_bound(m)}" for split, m in measured.items()]
+    bounds = f" (in brackets the lower bound at {percent(levels.pop())} confidence)" if len(levels) == 1 else ""
+    rows = [f"    {split:<{width}}  {percent(m.value)} of {m.n:,} answers{_bound(m)}" for split, m in measured.items()]
     return (f"How often it says what the network says{bounds}:", "\n".join(rows), legible)
 
 
 def _bound(measured: Measurement) -> str:
-    return "" if measured.lower is None else f" ({_percent(measured.lower)})"
-
-
-def _percent(share: float) -> str:
-    """A share in per cent, never rounded up to a hundred."""
-    tenths = int(share * 1000 + 1e-9) if share > 0.9985 else round(share * 1000)
-    return f"{tenths / 10:g} %"
+    return "" if measured.lower is None else f" ({percent(measured.lower)})"

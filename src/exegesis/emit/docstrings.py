@@ -35,6 +35,12 @@ def sentence(text: str) -> str:
     return text and text[0].upper() + text[1:] + ("" if text[-1] in ".!?:" else ".")
 
 
+def percent(share: float) -> str:
+    """A share in per cent, never rounded up to a hundred."""
+    tenths = int(share * 1000 + 1e-9) if share > 0.9985 else round(share * 1000)
+    return f"{tenths / 10:g} %"
+
+
 def answer_doc(graph: Graph, readout: Readout) -> str:
     """What `run` returns."""
     where = "" if any(n.op == "input.array" for n in graph.inputs) else " at every position"

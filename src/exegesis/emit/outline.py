@@ -47,8 +47,8 @@ def outline(graph: Graph) -> tuple[Module, ...]:
             function.doc,
             places(graph[i] for i in function.nodes),
             len(function.nodes),
-            sum(c.opaque for c in costs),
-            sum(c.symbolic for c in costs),
+            sum((c.opaque for c in costs), 0.0),
+            sum((c.symbolic for c in costs), 0.0),
         )
 
     def inside(parent: str | None, depth: int) -> Iterator[Module]:
