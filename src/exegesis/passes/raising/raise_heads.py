@@ -22,7 +22,7 @@ from exegesis.passes.draft import Draft
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 from exegesis.passes.raising.head_view import SEQUENCE, HeadView
 from exegesis.passes.raising.heads import Block, attention_blocks, without_head, write_weight
-from exegesis.passes.raising.selectors import SELECTORS
+from exegesis.passes.raising.selectors import PARTITIONS, SELECTORS
 
 NAME = "raise_heads"
 
@@ -106,6 +106,7 @@ def _raise_one(state: _State, block: Block, head: int, number: int, bench: Bench
     seen = _look(state, block, head, bench)
     value, table, kept_value = _choose_value(state, block, head, bench, seen, settings)
     draft = Draft(state.graph, NAME)
+    parts = [p for partition in PARTITIONS for p in partition(seen.view, draft)]
     candidates = list(dict.fromkeys(c for idiom in SELECTORS for c in idiom(seen.view, draft)))
     drafted = draft.whole()
     tried: list[_Tried] = []
@@ -126,7 +127,7 @@ def _raise_one(state: _State, block: Block, head: int, number: int, bench: Bench
         _drop(state, block, head, mean)
         state.attempts.append(Attempt(label, f"not needed: its mean keeps {idle:.4f} of the answers", True, figures))
         return True
-    _offer(state, draft, close, value, seen, settings, _sites(state.graph, block, number), label)
+    _offer(state, draft, close, parts, value, seen, settings, _sites(state.graph, block, number), label)
     if standin is None:
         state.attempts.append(Attempt(label, f"stays as it is; {len(close)} views of it are offered", False, figures))
         return False
@@ -222,6 +223,7 @@ def _offer(
     state: _State,
     draft: Draft,
     views: Sequence[_Tried],
+    parts: Sequence[str],
     value: str,
     seen: _Seen,
     settings: RaiseHeads,
@@ -239,6 +241,8 @@ def _offer(
         op = "symbolic.share" if _is_weighted(draft, view.selector) else "symbolic.count"
         type = Type("real", (*SEQUENCE, of))
         offered.append(draft.add(op, [view.selector, value], type, hint=f"seen_{label}", sites=sites, doc=label))
+    for part in parts:
+        offered.append(draft.add("symbolic.count", [part, value], Type("real", (*SEQUENCE, of)), hint=f"part_{label}", sites=sites, doc=label))
     graph = draft.whole()
     state.graph = replace(graph, outputs=tuple(dict.fromkeys((*graph.outputs, *offered))))
     for node in offered:

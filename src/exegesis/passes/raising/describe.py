@@ -1,0 +1,168 @@
+"""The shortest description of a finite variable in terms of what is known: which phrase groups the observations as it does?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from exegesis.passes.raising.clusters import Codes, codes_of, decides, joint, same_partition
+from exegesis.passes.raising.columns import Column, Mask
+from exegesis.passes.raising.phrases import (
+    REFER,
+    Phrase,
+    among,
+    compared,
+    denied,
+    itself,
+    joined,
+    remainder,
+    table,
+    threshold,
+    total,
+)
+
+_PERIODS = range(2, 13)
+_WEIGHTS = ((1, -1), (1, 1), (2, -1), (1, -2), (2, 1), (1, 2), (3, -1), (1, -3), (3, 1), (1, 3), (3, -2), (2, -3))
+_MOST_ROWS = 64
+_LONG = 60.0  # bits; a shorter phrase about one variable makes it idle to look at two
+
+
+def deciding(target: Codes, columns: Sequence[Column], *, most: int = 3) -> list[tuple[Column, ...]]:
+    """The smallest sets of columns (of up to `most`) whose values decide a target: [n] codes.
+
+    A set counts only when it has far fewer combinations of values than there are observations: else anything is decided.
+    """
+    informative = [c for c in columns if c.codes.max(initial=0) > 0]
+    fewest = max(4, len(target) // 4)
+    codes: dict[tuple[int, ...], Codes] = {(i,): c.codes for i, c in enumerate(informative)}
+    for size in range(1, most + 1):
+        found = [k for k, code in codes.items() if code.max(initial=0) < fewest and decides(code, target)]
+        if found:
+            return [tuple(informative[i] for i in k) for k in found]
+        if size == most:
+            break
+        wider = {}
+        for key, code in codes.items():
+            for j in range(key[-1] + 1, len(informative)):
+                wider[*key, j] = joint(code, informative[j].codes)
+        codes = wider
+        if len(codes) * len(target) > 4_000_000:
+            break
+    return []
+
+
+def describe(target: Codes, columns: Sequence[Column], *, truth: bool | None = None) -> Phrase | None:
+    """The shortest phrase that groups the observations exactly as the target does.
+
+    Args:
+        target: [n] codes.
+        columns: what may be spoken of, at the same observations.
+        truth: whether the phrase may be a truth value (it may where the target has two groups).
+
+    Returns:
+        None when no phrase of the known kinds does.
+    """
+    same = [itself(c) for c in columns if same_partition(c.codes, target)]
+    if same:
+        return min(same, key=lambda p: p.bits)
+    found: list[Phrase] = []
+    for keys in deciding(target, columns):
+        found += [p for p in phrases(target, keys) if same_partition(codes_of(p.values), target)]
+    return min(found, key=lambda p: p.bits, default=None)
+
+
+def phrases(target: Codes, keys: Sequence[Column]) -> Iterator[Phrase]:
+    """Candidates over a set of columns that decides the target; not all of them need group the observations as it does."""
+    is_binary = target.max(initial=0) == 1
+    if len(keys) == 1:
+        yield from _about_one(target, keys[0], is_binary)
+    if len(keys) == 2:
+        yield from _about_two(target, keys[0], keys[1], is_binary)
+    if len(keys) == 3 and all(k.is_number for k in keys):
+        yield from _sums(target, keys, is_binary)
+    if all(k.kind != "real" and k.cls is None for k in keys):
+        rows = int(np.unique(np.stack([k.codes for k in keys], 1), axis=0).shape[0])
+        if rows <= _MOST_ROWS:
+            yield table(keys, target, truth=is_binary)
+
+
+def _about_one(target: Codes, key: Column, is_binary: bool) -> Iterator[Phrase]:
+    if is_binary:
+        yield from truths(target == 1, key)
+    if key.kind == "int":
+        yield from (remainder(itself(key), p) for p in _PERIODS if key.values.min(initial=0) >= 0)
+
+
+def truths(target: Mask, key: Column) -> Iterator[Phrase]:
+    """Ways to say of one column when a truth value holds."""
+    if key.is_number:
+        if (found := threshold(itself(key), target)) is not None:
+            yield found
+        if key.kind == "int" and key.values.min(initial=0) >= 0:
+            for period in _PERIODS:
+                rest = remainder(itself(key), period)
+                held = np.unique(rest.values[target])
+                if len(held) == 1 and not np.isin(held[0], rest.values[~target]):
+                    yield compared(rest, "==", float(held[0]))
+    if key.kind != "real" and key.cls is None and (found := among(key, target)) is not None:
+        yield found
+
+
+def _about_two(target: Codes, first: Column, second: Column, is_binary: bool) -> Iterator[Phrase]:
+    if first.is_number and second.is_number:
+        yield from _sums(target, (first, second), is_binary)
+    if is_binary:
+        for holds in (target == 1, target == 0):
+            yield from _junctions(holds, first, second)
+
+
+def _sums(target: Codes, keys: Sequence[Column], is_binary: bool) -> Iterator[Phrase]:
+    """Linear forms with small whole coefficients, and comparisons of them with a constant."""
+    weights: list[tuple[int, ...]]
+    if len(keys) == 2:
+        weights = list(_WEIGHTS)
+    else:
+        weights = [(1, b, c) for b in (1, -1, 2, -2) for c in (1, -1, 2, -2)]
+    for w in weights:
+        form = total(list(zip(w, keys, strict=True)), 0)
+        if form.kind == "int" and len(keys) == 2 and (low := int(form.values.min())) < 0:
+            form = total(list(zip(w, keys, strict=True)), -low)
+        if is_binary:
+            if (found := threshold(total(list(zip(w, keys, strict=True)), 0), target == 1)) is not None:
+                yield found
+        else:
+            yield form
+
+
+def _junctions(target: Mask, first: Column, second: Column) -> Iterator[Phrase]:
+    """`f(first) and g(second)`, where that is the target; and the negation of one, written as an `or`."""
+    f, g = _projection(target, first), _projection(target, second)
+    if not np.array_equal(f & g, target):
+        return
+    left, right = _shortest(f, first), _shortest(g, second)
+    if left is not None and right is not None:
+        yield joined(left, right, both=True)
+    left, right = _shortest(~f, first), _shortest(~g, second)
+    if left is not None and right is not None:
+        yield joined(left, right, both=False)
+
+
+def _projection(target: Mask, key: Column) -> Mask:
+    """Where the column has a value that the target ever holds with."""
+    ever = np.zeros(int(key.codes.max(initial=0)) + 1, bool)
+    ever[key.codes[target]] = True
+    return ever[key.codes]
+
+
+def _shortest(target: Mask, key: Column) -> Phrase | None:
+    if target.all() or not target.any():
+        return None
+    options = list(truths(target, key)) + [denied(p) for p in truths(~target, key)]
+    return min(options, key=lambda p: p.bits, default=None)
+
+
+def overhead() -> float:
+    """What it costs to have one more variable."""
+    return 2 * REFER
