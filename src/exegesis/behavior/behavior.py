@@ -63,13 +63,16 @@ class Behavior:
 
     @classmethod
     def load(cls, path: str | Path) -> Behavior:
-        """Read `behavior.json` (or the folder it lies in); splits are the files it names, else those beside it.
+        """Read `behavior.json`; splits are the files it names, else those beside it.
+
+        Args:
+            path: the file, the folder it lies in, or `zoo:name` for the behaviour of a network of the zoo.
 
         Raises:
             InputError: in one sentence, where a file is missing, malformed or contradicts itself. Splits are read,
                 and checked in full, when they are first asked for; `check()` asks for all of them.
         """
-        path = Path(path)
+        path = _zoo_folder(str(path)) or Path(path)
         path = path / "behavior.json" if path.is_dir() else path
         file = parse_header(read_bytes(path), path)
         sources = split_paths(file.splits, path, "npz" if isinstance(file, ArrayFile) else "jsonl")
@@ -283,6 +286,17 @@ class Behavior:
         if (domain := domain_fields(self.domain)) is not None:
             header["domain"] = domain
         return header
+
+
+def _zoo_folder(text: str) -> Path | None:
+    """Where the data of `zoo:name` lie, found without importing that layer above; None for other paths."""
+    if not text.startswith("zoo:"):
+        return None
+    name = text.removeprefix("zoo:")
+    folder = Path(__file__).parent.parent / "zoo" / name
+    if not name.isidentifier() or not (folder / "behavior.json").is_file():
+        raise InputError(f"The zoo has no network {name!r} that brings a behaviour.")
+    return folder
 
 
 def _checked_types(row: SequenceRow | Mapping[str, Any], readout: Readout, where: str) -> SequenceRow:

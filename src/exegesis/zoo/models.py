@@ -1,0 +1,116 @@
+"""The networks of the zoo, written the way ordinary people write them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def positions_or_default(input_ids: Tensor, position_ids: Tensor | None) -> Tensor:
+    """The position ids [b, s], or 0 … s-1 [1, s] where none are given."""
+    if position_ids is None:
+        return torch.arange(input_ids.shape[1], device=input_ids.device)[None, :]
+    return position_ids
+
+
+class CountingTransformer(nn.Module):
+    """One causal attention head, spelled out, and no MLP. `input_ids` [b, s] to logits [b, s, vocabulary].
+
+    Args:
+        vocabulary: how many tokens there are.
+        positions: how many positions it can tell apart.
+        width: size of the residual stream and of the head.
+    """
+
+    def __init__(self, vocabulary: int = 8, positions: int = 64, width: int = 32) -> None:
+        super().__init__()
+        self.token_embedding = nn.Embedding(vocabulary, width)
+        self.position_embedding = nn.Embedding(positions, width)
+        self.attention_norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.dropout = nn.Dropout(0.1)
+        self.final_norm = nn.LayerNorm(width)
+        self.unembedding = nn.Linear(width, vocabulary, bias=False)
+
+    def forward(self, input_ids: Tensor, position_ids: Tensor | None = None) -> Tensor:
+        positions = positions_or_default(input_ids, position_ids)
+        x = self.dropout(self.token_embedding(input_ids) + self.position_embedding(positions))
+        h = self.attention_norm(x)
+        scores = self.query(h) @ self.key(h).transpose(-2, -1) / math.sqrt(h.shape[-1])
+        length = input_ids.shape[1]
+        past = torch.ones(length, length, dtype=torch.bool, device=input_ids.device).tril()
+        weights = scores.masked_fill(~past, float("-inf")).softmax(dim=-1)
+        x = x + self.dropout(self.output(weights @ self.value(h)))
+        logits: Tensor = self.unembedding(self.final_norm(x))
+        return logits
+
+
+class CausalSelfAttention(nn.Module):
+    """Causal attention with a fused projection and PyTorch's own kernel."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, s, width = x.shape
+        q, k, v = (
+            part.view(b, s, self.heads, width // self.heads).transpose(1, 2)
+            for part in self.qkv(x).split(width, dim=-1)
+        )
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        out: Tensor = self.dropout(self.proj(y.transpose(1, 2).reshape(b, s, width)))
+        return out
+
+
+class CopyingTransformer(nn.Module):
+    """Attention-only blocks in the style of GPT. `input_ids` [b, s] to logits [b, s, vocabulary].
+
+    Args:
+        vocabulary: how many tokens there are.
+        positions: how many positions it can tell apart.
+        width: size of the residual stream.
+        layers, heads: how many blocks, and heads per block.
+    """
+
+    def __init__(
+        self, vocabulary: int = 29, positions: int = 64, width: int = 64, layers: int = 2, heads: int = 1
+    ) -> None:
+        super().__init__()
+        self.wte = nn.Embedding(vocabulary, width)
+        self.wpe = nn.Embedding(positions, width)
+        self.dropout = nn.Dropout(0.2)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(layers))
+        self.attentions = nn.ModuleList(CausalSelfAttention(width, heads, dropout=0.2) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, vocabulary, bias=False)
+
+    def forward(self, input_ids: Tensor, position_ids: Tensor | None = None) -> Tensor:
+        x = self.dropout(self.wte(input_ids) + self.wpe(positions_or_default(input_ids, position_ids)))
+        for norm, attention in zip(self.norms, self.attentions, strict=True):
+            x = x + attention(norm(x))
+        logits: Tensor = self.head(self.norm(x))
+        return logits
+
+
+class DenseDigits(nn.Module):
+    """64-48-48-10 with ReLU: images of 8 × 8 pixels in [0, 1], flat [b, 64], to logits [b, 10]."""
+
+    def __init__(self, width: int = 48) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(64, width), nn.ReLU(), nn.Dropout(0.2), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.layers(x)
+        return logits
