@@ -1,6 +1,7 @@
 """Hugging Face folders: loaded as their owner would, and refused in one sentence when they cannot be."""
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,23 @@ def test_an_architecture_that_transformers_does_not_have_falls_back_on_its_type(
     save(tmp_path)
     edit(tmp_path, architectures=architectures)
     assert type(load(tmp_path).module).__name__ == "GPT2LMHeadModel"
+
+
+def test_a_network_answers_without_advice(caplog: pytest.LogCaptureFixture) -> None:
+    advisor = logging.getLogger("transformers.models.advisor")
+
+    class Advises(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            advisor.warning("pass an attention_mask")
+            advisor.error("broken")
+            return x
+
+    network = load(Advises())
+    network(torch.ones(1))
+    assert "broken" in caplog.text
+    assert "attention_mask" not in caplog.text
+    network.module(torch.ones(1))
+    assert "attention_mask" in caplog.text, "only while we ask"
 
 
 def test_half_precision_is_widened(tmp_path: Path) -> None:

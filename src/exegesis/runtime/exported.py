@@ -124,6 +124,11 @@ class ExportedNetwork:
         """Values that any of these depend on, themselves included."""
         return _closure(names, lambda name: [i.name for i in self._nodes[name].all_input_nodes])
 
+    def equation(self, name: str) -> str | None:
+        """The equation of a value that an einsum computes."""
+        first = self._nodes[name].args[0] if self._nodes[name].args else None
+        return first if isinstance(first, str) else None
+
     def run(
         self,
         inputs: Mapping[str, Tensor],

@@ -104,6 +104,18 @@ def _check_complete(folder: Path, info: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
+def without_advice() -> Iterator[None]:
+    """While a network runs: transformers warns of padding that a behaviour means, and of much else."""
+    logger = logging.getLogger("transformers")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextlib.contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
     """Without loading bars, advice and tables on the terminal; what matters in them comes back as an error."""
     control = transformers.utils.logging

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from exegesis.ir import InputError
-from exegesis.runtime.hugging_face import load_folder
+from exegesis.runtime.hugging_face import load_folder, without_advice
 from exegesis.runtime.source_file import build_from_file
 
 
@@ -138,7 +138,7 @@ class Network:
         return x.to(self.device)
 
     def _outputs(self, *args: Tensor, **kwargs: Tensor) -> Tensor:
-        with torch.no_grad():
+        with torch.no_grad(), without_advice():
             try:
                 out = self.module(*args, **kwargs)
             except (RuntimeError, IndexError, ValueError, TypeError) as error:
