@@ -99,17 +99,21 @@ class ExportedNetwork:
         self.values: Mapping[str, Value] = {v.name: v for v in self._tensors()}
 
     def _tensors(self) -> Iterator[Value]:
-        depends: set[str] = set()
+        """Tensors that depend on the input by their content. Sizes carry no content; tuples are seen through."""
+        content: dict[str, tuple[str, ...]] = {}  # node → the tensors that its content comes from
         for node in self._nodes.values():
-            reads = tuple(dict.fromkeys(i.name for i in node.all_input_nodes if i.name in depends))
-            if node.name not in self._arguments and not reads:
-                continue
-            depends.add(node.name)
             meta = node.meta.get("val")
-            if isinstance(meta, Tensor):
+            is_argument = node.name in self._arguments
+            reads = tuple(dict.fromkeys(r for i in node.all_input_nodes for r in content.get(i.name, ())))
+            if not is_argument and not reads:
+                continue
+            if isinstance(meta, tuple | list):
+                content[node.name] = reads
+            elif isinstance(meta, Tensor):
+                content[node.name] = (node.name,)
                 sizes: tuple[Any, ...] = tuple(meta.shape)  # symbols where they vary
                 shape = tuple(size if isinstance(size, int) else None for size in sizes)
-                op = "input" if node.name in self._arguments else str(node.target)
+                op = "input" if is_argument else str(node.target)
                 yield Value(node.name, shape, meta.dtype, reads, op, _module_of(node))
 
     @cached_property

@@ -1,0 +1,1 @@
+"""The judge: is a program the algorithm that a network runs? Independent of everything that made the program."""

@@ -1,0 +1,339 @@
+"""Claim 4: the answer survives without what the program does not use, and breaks without what it uses.
+
+*Resample* ablation puts in what the part has on another input (a counterfactual), *mean* ablation what it has on
+average over inputs, position by position. Figures of either hinge on that choice, so both are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.random import Generator
+
+from exegesis.evidence import Bound, Claim, Measurement, Status
+from exegesis.ir import Json
+from exegesis.ir.progress import Progress
+from exegesis.verify.agreement import plain
+from exegesis.verify.alignment import Aligned, align
+from exegesis.verify.budget import Deadline
+from exegesis.verify.network import Reference
+from exegesis.verify.parts import Part, find_parts, used_parts
+from exegesis.verify.picks import Cases, cases, pools, untouched
+from exegesis.verify.program import Judged
+from exegesis.verify.swaps import Pool, Swaps
+from exegesis.verify.tallies import Tally, settled
+
+RESAMPLE, MEAN, EQUAL = "resample", "mean", "resample among equal values"
+SURVIVES = Bound(at_least=0.95, lower_at_least=0.9)
+BREAKS = Bound(at_least=0.8, lower_at_least=0.7)
+_CASES, _POOLS, _POOL_SIZE, _RANDOM_SETS = 160, 8, 48, 4
+_ROUNDS = 6
+
+
+@dataclass
+class _Count:
+    """What is counted of one ablation, and of random parts in its place."""
+
+    own: Tally = field(default_factory=Tally)
+    null: Tally = field(default_factory=Tally)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What ablations amount to.
+
+    Attributes:
+        sufficiency: by ablation, how often the answer survives without what the program does not use.
+        necessity: by ablation (and by function), how often it breaks without what the program uses.
+        unused: how many parts the program does not use; None where the network's parts were not recognised.
+        claims: what that means.
+    """
+
+    sufficiency: dict[str, Measurement]
+    necessity: dict[str, Measurement]
+    unused: int | None
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Setup:
+    """Program, network and their parts."""
+
+    program: Judged
+    reference: Reference
+    groups: tuple[Aligned, ...]
+    parts: tuple[Part, ...]
+    used: frozenset[int]
+
+    @property
+    def unused(self) -> list[int]:
+        """The parts that the program does not use."""
+        return [i for i in range(len(self.parts)) if i not in self.used]
+
+    def functions(self) -> dict[str, list[int]]:
+        """Groups of variables by the function of the program that computes them; by variable where it has none."""
+        inner = [g for g, group in enumerate(self.groups) if not group.is_input]
+        found: dict[str, list[int]] = {}
+        for function in self.program.graph.functions:
+            own = [g for g in inner if any(n.id in function.nodes for n in self.groups[g].nodes)]
+            if own:
+                found[function.name] = own
+        return found or {self.groups[g].name: [g] for g in inner}
+
+
+def measure_ablation(
+    program: Judged,
+    reference: Reference,
+    split: str,
+    survives: Bound,
+    breaks: Bound,
+    deadline: Deadline,
+    progress: Progress,
+) -> Ablation:
+    """Ablates what the program does not use, and what it uses, on inputs of a split.
+
+    Args:
+        program, reference: the two sides.
+        split: where the inputs come from.
+        survives, breaks: the shares that are claimed.
+        deadline: no new length is begun after it.
+        progress: told of every length.
+
+    Raises:
+        InputError: a variable lives at a site that the network does not have, or torch.export rejects the network.
+    """
+    exported = reference.exported
+    groups, parts = align(program.graph, exported), find_parts(exported)
+    setup = _Setup(program, reference, groups, parts, frozenset(used_parts(parts, program.graph, groups, exported)))
+    sufficient: dict[str, _Count] = {name: _Count() for name in (RESAMPLE, MEAN, EQUAL)}
+    necessary: dict[str, _Count] = {}
+    found = pools(program, reference, groups, split, count=_POOLS, size=_POOL_SIZE)
+    progress.stage("ablation", len(found))
+    for number, pool in enumerate(found):
+        rng = reference.rng(f"ablation {split} {number}")
+        each = int(np.ceil(_CASES / len(found)))
+        if setup.unused:
+            _without_unused(setup, pool, each, sufficient, rng)
+        _among_equals(setup, pool, each, sufficient[EQUAL], rng)
+        _without_used(setup, pool, each, necessary, rng)
+        progress.advance()
+        if deadline.over:
+            break
+    return _concluded(setup, sufficient, necessary, split, survives, breaks)
+
+
+def _without_unused(setup: _Setup, pool: Pool, n: int, counts: dict[str, _Count], rng: Generator) -> None:
+    """Resamples and averages all unused parts at once, and as many random parts."""
+    bare = Pool(pool.program, pool.reference, [Aligned((), (p.place,)) for p in setup.parts], pool.batch)
+    base = rng.integers(pool.size, size=n)
+    source = (base + rng.integers(1, pool.size, size=n)) % pool.size
+    clean = bare.network_says(untouched(bare, base))
+    at = _one_answer_per_row(bare, base, rng)
+    for name, mean in ((RESAMPLE, False), (MEAN, True)):
+        kept = _kept(bare, _parts_swapped(bare, base, source, setup.unused), clean, at, mean)
+        counts[name].own.add(kept)
+        if counts[name].own.failure is None and not kept.all():
+            counts[name].own.failure = _shown(pool, int(base[int(np.argmin(kept))]), f"{name} ablation of unused parts")
+        for _ in range(_RANDOM_SETS):
+            random = rng.permutation(len(setup.parts))[: len(setup.unused)].tolist()
+            few = np.arange(-(-n // _RANDOM_SETS))
+            part = _parts_swapped(bare, base, source, random).take(few)
+            counts[name].null.add(_kept(bare, part, clean[: _answers_in(bare, base[few])], at[few], mean))
+
+
+def _parts_swapped(pool: Pool, base: np.ndarray, source: np.ndarray, parts: Sequence[int]) -> Swaps:
+    swaps = untouched(pool, base)
+    swaps.where[list(parts)] = True
+    return Swaps(base, np.repeat(source[None], len(pool.groups), axis=0), swaps.where)
+
+
+def _kept(pool: Pool, swaps: Swaps, clean: np.ndarray, at: np.ndarray, mean: bool) -> np.ndarray:
+    """Per row, whether the network's answer at the place that is looked at stays what it was."""
+    said = pool.network_says(swaps, mean=mean)
+    same: np.ndarray = pool.reference.behavior.readout.equal(said[at], clean[at])
+    return same
+
+
+def _answers_in(pool: Pool, base: np.ndarray) -> int:
+    return int(pool.scored[base].sum())
+
+
+def _one_answer_per_row(pool: Pool, base: np.ndarray, rng: Generator) -> np.ndarray:
+    counts = pool.scored[base].sum(1)
+    starts = np.cumsum(counts) - counts
+    chosen: np.ndarray = (starts + rng.integers(counts))[counts > 0]
+    return chosen
+
+
+def _among_equals(setup: _Setup, pool: Pool, n: int, count: _Count, rng: Generator) -> None:
+    """Gives inner variables, position by position, the activation they have on another input where they are the same.
+
+    Source: causal scrubbing (Chan et al., 2022), restricted to equal positions of inputs of equal length.
+    """
+    inner = [g for g, group in enumerate(setup.groups) if not group.is_input]
+    if not inner:
+        return
+    base = rng.integers(pool.size, size=n)
+    source = np.repeat(np.repeat(base[None, :, None], len(setup.groups), axis=0), pool.length, axis=2)
+    where = untouched(pool, base).where
+    for g in inner:
+        other, exists = _equal_elsewhere(pool, g, base, rng)
+        source[g], where[g] = other, exists
+    rows = np.flatnonzero(where.any((0, 2)))
+    if not len(rows):
+        return
+    swaps = Swaps(base, source, where).take(rows)
+    clean = pool.network_says(untouched(pool, swaps.base))
+    at = _one_answer_per_row(pool, swaps.base, rng)
+    same = pool.reference.behavior.readout.equal(pool.network_says(swaps)[at], clean[at])
+    count.own.add(same)
+    count.note = f"{where[inner].mean():.0%} of the positions have an equal elsewhere"
+    if count.own.failure is None and not same.all():
+        count.own.failure = _shown(pool, int(swaps.base[int(np.argmin(same))]), EQUAL)
+
+
+def _equal_elsewhere(pool: Pool, group: int, base: np.ndarray, rng: Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Per row and position, another input on which the group's variables are the same, and whether there is one."""
+    same = np.ones((len(base), pool.size, pool.length), dtype=np.bool_)
+    for node in pool.groups[group].nodes:
+        value = pool.variables[node.id].numpy()
+        positions = pool.length if value.ndim > 1 and value.shape[1] == pool.length else 1
+        value = value.reshape(pool.size, positions, -1)
+        same &= (value[base][:, None] == value[None]).all(-1)
+    same[np.arange(len(base)), base] = False
+    keys = np.where(same, rng.random(same.shape), -1.0)
+    return keys.argmax(1), np.asarray(same.any(1))
+
+
+def _without_used(setup: _Setup, pool: Pool, n: int, counts: dict[str, _Count], rng: Generator) -> None:
+    """Ablates all inner variables (or the inputs, where there are none), then those of each function."""
+    functions = setup.functions()
+    everything = sorted({g for own in functions.values() for g in own}) or list(range(len(setup.groups)))
+    if not everything:
+        return
+    named = {"": everything} | ({f"{name}: ": own for name, own in functions.items()} if len(functions) > 1 else {})
+    for name, own in named.items():
+        found = _breaking(pool, own, n, rng)
+        if found is None:
+            continue
+        clean = found.among(pool, pool.network_says(untouched(pool, found.swaps.base)))
+        equal = pool.reference.behavior.readout.equal
+        predicts_change = ~equal(found.said, found.before)
+        for kind, mean in ((RESAMPLE, False), (MEAN, True)):
+            if mean and not _has_mean(setup, own):
+                continue
+            said = found.among(pool, pool.network_says(found.swaps, mean=mean))
+            as_said = equal(said, clean) != predicts_change
+            count = counts.setdefault(f"{name}{kind}", _Count())
+            count.own.add(as_said)
+            if not predicts_change.any():
+                count.note = "the program says that nothing breaks"
+            if count.own.failure is None and not as_said.all():
+                row = int(np.argmin(as_said))
+                count.own.failure = _shown(pool, int(found.swaps.base[row]), f"{kind} ablation of what is used") | {
+                    "program": plain(found.said[row]),
+                    "network": plain(said[row]),
+                }
+            if setup.unused and predicts_change.any():
+                count.null.add(_random_breaks(setup, pool, found, len(own), mean, rng))
+
+
+def _has_mean(setup: _Setup, own: Sequence[int]) -> bool:
+    """Token ids have no mean that is a token."""
+    values = setup.reference.exported.values
+    return all(values[p.value].dtype.is_floating_point for g in own for p in setup.groups[g].places)
+
+
+def _breaking(pool: Pool, own: Sequence[int], n: int, rng: Generator) -> Cases | None:
+    """Resamples of these groups after which the program says something else; any, where it never does."""
+    parts: list[Cases] = []
+    stays: list[Cases] = []
+    for _ in range(_ROUNDS):
+        missing = n - sum(map(len, parts))
+        if missing <= 0:
+            break
+        base = rng.integers(pool.size, size=2 * max(missing, 4))
+        swaps = untouched(pool, base)
+        source = (base + rng.integers(1, pool.size, size=len(base))) % pool.size
+        swaps.where[list(own)] = True
+        changed, same = cases(pool, Swaps(base, np.repeat(source[None], len(pool.groups), axis=0), swaps.where), rng)
+        parts += [changed.take(np.arange(min(missing, len(changed))))] if len(changed) else []
+        stays += [same] if len(same) else []
+    chosen = parts or stays
+    return Cases.joined(chosen) if chosen else None
+
+
+def _random_breaks(setup: _Setup, pool: Pool, found: Cases, size: int, mean: bool, rng: Generator) -> np.ndarray:
+    """Whether the same cases break when as many random unused parts are ablated instead."""
+    bare = Pool(pool.program, pool.reference, [Aligned((), (p.place,)) for p in setup.parts], pool.batch)
+    random = [setup.unused[i] for i in rng.permutation(len(setup.unused))[:size]]
+    swaps = _parts_swapped(bare, found.swaps.base, found.swaps.source.max(0), random)
+    clean = found.among(pool, pool.network_says(untouched(pool, found.swaps.base)))
+    broken: np.ndarray = ~pool.reference.behavior.readout.equal(
+        found.among(bare, bare.network_says(swaps, mean=mean)), clean
+    )
+    return broken
+
+
+def _shown(pool: Pool, row: int, what: str) -> dict[str, Json]:
+    """The input of a case."""
+    shown: dict[str, Json] = {"ablation": what}
+    ids = getattr(pool.batch, "input_ids", None)
+    return shown | ({"row": int(pool.batch.rows[row])} if ids is None else {"input_ids": ids[row].tolist()})
+
+
+def _concluded(
+    setup: _Setup,
+    sufficient: dict[str, _Count],
+    necessary: dict[str, _Count],
+    split: str,
+    survives: Bound,
+    breaks: Bound,
+) -> Ablation:
+    seed = setup.reference.seed
+    left = [setup.parts[i].label for i in setup.unused]
+    kept = _measurements("answers that survive", sufficient, seed)
+    broken = _measurements("answers that break as said", necessary, seed)
+    claims = []
+    domain = f"inputs of split {split}"
+    if kept:
+        what = f"what it does not use ({', '.join(left)})" if left else "what its variables do not tell apart"
+        statement = f"The network's answer survives without {what}."
+        failures = [c.own.failure for k, c in sufficient.items() if k in kept]
+        claims.append(_claim(statement, domain, list(kept.values()), failures, survives, seed))
+    if RESAMPLE in broken:
+        failures = [necessary[RESAMPLE].own.failure]
+        statement = "The network's answer breaks without what the program uses, where the program says so."
+        claims.append(_claim(statement, domain, [broken[RESAMPLE]], failures, breaks, seed, list(broken.values())[1:]))
+    return Ablation(kept, broken, len(left) if setup.parts else None, tuple(claims))
+
+
+def _measurements(metric: str, counts: dict[str, _Count], seed: int) -> dict[str, Measurement]:
+    found = {}
+    for name, count in counts.items():
+        null = f"random parts: {count.null.share:.3f}" if count.null.share is not None else "no random parts to compare"
+        measured = count.own.measurement(metric, count.null.share, seed, "; ".join(filter(None, (count.note, null))))
+        if measured is not None:
+            found[name] = measured
+    return found
+
+
+def _claim(
+    statement: str,
+    domain: str,
+    deciding: Sequence[Measurement],
+    failures: Sequence[Json],
+    bound: Bound,
+    seed: int,
+    more: Sequence[Measurement] = (),
+) -> Claim:
+    outcomes = [settled(m, bound) for m in deciding]
+    if False in outcomes:
+        status, witness = Status.REFUTED, failures[outcomes.index(False)]
+    else:
+        status, witness = Status.CONJECTURED if None in outcomes else Status.TESTED, None
+    evidence = (*deciding, *more)
+    return Claim(statement=statement, domain=domain, status=status, evidence=evidence, witness=witness, seed=seed)

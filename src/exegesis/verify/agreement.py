@@ -1,0 +1,195 @@
+"""Claim 1: on each split, the program says what the network says, with an exact binomial bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from exegesis.behavior import Answers, SequenceSplit, Split
+from exegesis.evidence import Claim, Measurement, Status, Threshold
+from exegesis.ir import Json
+from exegesis.runtime import answers
+from exegesis.verify.budget import Deadline
+from exegesis.verify.network import Reference
+from exegesis.verify.program import Judged
+
+METRIC = "share of scored positions where program and network say the same"
+EXACT = "share of inputs without any difference"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How one split went.
+
+    Attributes:
+        over_answers: over scored positions.
+        over_inputs: over whole inputs.
+        beyond: over the scored positions of inputs whose length no training input has; None where there are none.
+        claims: what it amounts to.
+    """
+
+    over_answers: Measurement
+    over_inputs: Measurement
+    beyond: Measurement | None
+    claims: tuple[Claim, ...]
+
+
+def measure_agreement(
+    program: Judged, reference: Reference, name: str, threshold: Threshold | None, deadline: Deadline
+) -> Agreement:
+    """Asks program and network about every row of a split, in random order until the deadline.
+
+    The emitted text is asked where there is one, else the graph; where there are both, they must say the same.
+
+    Args:
+        program: what is judged.
+        reference: the network.
+        name: of the split.
+        threshold: what the rule asks on this split; None: nothing, and no claim is made of it.
+        deadline: rows that are not reached are left out.
+    """
+    behavior = reference.behavior
+    split, readout = behavior.split(name), behavior.readout
+    network = reference.answers(name)
+    rows, places = _order(split, reference.rng(f"agreement {name}"))
+    claims = []
+    graph = answers(program.executor, split, readout)
+    if program.text is None:
+        said, asked = graph, len(rows)
+    else:
+        given, asked = program.text.answers(split, rows, readout, deadline)
+        places = places[:asked]
+        at = np.concatenate(places)
+        said = _scatter(graph, at, given)
+        claims.append(_one_program(split, readout.equal(given, graph[at]), at, given, graph, reference.seed))
+    at = np.concatenate(places[:asked])
+    same = readout.equal(said[at], network[at])
+    per_row = np.array([bool(s.all()) for s in np.split(same, np.cumsum([len(p) for p in places[: asked - 1]]))])
+    null = _null(readout.equal, said[at], network[at], reference)
+    note = "" if asked == len(rows) else f"{asked} of {len(rows)} inputs, for lack of time"
+    over = Measurement.proportion(METRIC, int(same.sum()), len(same), null_value=null, seed=reference.seed, note=note)
+    whole = Measurement.proportion(EXACT, int(per_row.sum()), len(per_row), seed=reference.seed, note=note)
+    beyond = _beyond(reference, split, np.asarray(rows[:asked]), same, [len(p) for p in places[:asked]])
+    if threshold is not None:
+        witness = None if same.all() else _witness(split, int(at[int(np.argmin(same))]), said, network)
+        claims.insert(0, _claim(name, _domain(reference, split), over, whole, threshold, witness))
+    return Agreement(over, whole, beyond, tuple(claims))
+
+
+def _order(split: Split, rng: np.random.Generator) -> tuple[Sequence[int], list[Int[np.ndarray, " k"]]]:
+    """Rows in random order, and for each where its answers stand in the split."""
+    rows = rng.permutation(len(split))
+    if not isinstance(split, SequenceSplit):
+        return rows.tolist(), [np.array([r]) for r in rows]
+    starts = split.scored_offsets
+    return rows.tolist(), [np.arange(starts[r], starts[r + 1]) for r in rows]
+
+
+def _scatter(like: Answers, at: Int[np.ndarray, " k"], given: Answers) -> Answers:
+    """`like` with `given` at these places; sets that are narrower are filled up with what is not in them."""
+    width = given.shape[1:] if given.ndim == 1 else (max(like.shape[1], given.shape[1]),)
+    found = np.zeros((len(like), *width), dtype=given.dtype)
+    if given.ndim == 1:
+        found[at] = given
+    else:
+        found[at, : given.shape[1]] = given
+    return found
+
+
+def _null(equal: object, said: Answers, network: Answers, reference: Reference) -> float | None:
+    """Agreement when each answer is compared with the network's answer somewhere else; None where it never varies."""
+    if (network == network[:1]).all():
+        return None
+    assert callable(equal)
+    order = reference.rng("agreement null").permutation(len(network))
+    return float(equal(said, network[order]).mean())
+
+
+def _beyond(
+    reference: Reference, split: Split, rows: Int[np.ndarray, " r"], same: Bool[np.ndarray, " n"], counts: list[int]
+) -> Measurement | None:
+    behavior = reference.behavior
+    if not isinstance(split, SequenceSplit) or "train" not in behavior.splits:
+        return None
+    known = behavior.sequences("train").lengths
+    outside = np.repeat((split.lengths < known.min())[rows] | (split.lengths > known.max())[rows], counts)
+    if not outside.any():
+        return None
+    note = f"lengths outside {known.min()} to {known.max()}"
+    return Measurement.proportion(METRIC, int(same[outside].sum()), int(outside.sum()), note=note)
+
+
+def _domain(reference: Reference, split: Split) -> str:
+    if not isinstance(split, SequenceSplit):
+        return f"split {split.name} ({len(split)} inputs)"
+    low, high = int(split.lengths.min()), int(split.lengths.max())
+    lengths = f"{low} tokens" if low == high else f"{low} to {high} tokens"
+    told = ""
+    if "train" in reference.behavior.splits:
+        known = reference.behavior.sequences("train").lengths
+        if low > known.max() or high < known.min():
+            told = ", all outside the lengths of training"
+        elif low < known.min() or high > known.max():
+            told = ", some outside the lengths of training"
+    return f"split {split.name} ({len(split)} sequences of {lengths}{told})"
+
+
+def _claim(name: str, domain: str, over: Measurement, whole: Measurement, threshold: Threshold, witness: Json) -> Claim:
+    statement = f"The program says what the network says on at least {threshold.at_least:.0%} of {name}."
+    assert over.lower is not None
+    if over.value < threshold.at_least:
+        status = Status.REFUTED
+    else:
+        status = Status.TESTED if over.lower >= threshold.lower_at_least else Status.CONJECTURED
+    return Claim(
+        statement=statement,
+        domain=domain,
+        status=status,
+        evidence=(over, whole),
+        witness=witness if status is Status.REFUTED else None,
+        seed=over.seed,
+    )
+
+
+def _one_program(
+    split: Split, same: Bool[np.ndarray, " k"], at: Int[np.ndarray, " k"], text: Answers, graph: Answers, seed: int
+) -> Claim:
+    measured = Measurement.proportion(
+        "share of answers on which text and graph say the same", int(same.sum()), len(same)
+    )
+    witness = None
+    if not same.all():
+        first = int(np.argmin(same))
+        witness = _witness(split, int(at[first]), {int(at[first]): text[first]}, graph)
+        witness = {k.replace("network", "graph").replace("program", "text"): v for k, v in witness.items()}
+    return Claim(
+        statement="program.py and program.json are one program.",
+        domain=f"split {split.name}",
+        status=Status.TESTED if witness is None else Status.REFUTED,
+        evidence=(measured,),
+        witness=witness,
+        seed=seed,
+    )
+
+
+def _witness(split: Split, at: int, said: Answers | dict[int, Answers], network: Answers) -> dict[str, Json]:
+    """The input that the answer at this place of the split belongs to, and both answers."""
+    answers_ = {"program": plain(said[at]), "network": plain(network[at])}
+    if not isinstance(split, SequenceSplit):
+        return {"split": split.name, "row": at, **answers_}
+    row = int(np.searchsorted(split.scored_offsets, at, side="right")) - 1
+    where = split[row]
+    position = where.scored[at - int(split.scored_offsets[row])]
+    found = {"split": split.name, "row": row, "input_ids": where.input_ids, "position": position, **answers_}
+    return found if where.position_ids is None else {**found, "position_ids": where.position_ids}
+
+
+def plain(answer: object) -> Json:
+    """One canonical answer as JSON: an output, the sorted list of a set, or a value."""
+    array = np.asarray(answer)
+    if array.dtype == np.bool_ and array.ndim == 1:
+        return np.flatnonzero(array).tolist()
+    return array.item()

@@ -1,0 +1,258 @@
+"""Where the variables of a program live in the network, checked against the network as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from exegesis.ir import Graph, InputError, Level, Node, Site
+from exegesis.runtime.exported import ExportedNetwork
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """One site in one network, ready to be written to.
+
+    Attributes:
+        value: name of the network's value.
+        label: how a person calls it.
+        batch: which axis of the value is the batch.
+        position: which axis follows the variable's positions; None where none does.
+        selected: entries that belong to the site, over the value's other axes (1 along those where all do); None: all.
+        projection: [width, width], onto the subspace of the last axis that belongs to the site; None: all of it.
+        dimension: how many numbers the site holds per position.
+        head: which head of an attention it is a part of, where it is part of one.
+    """
+
+    value: str
+    label: str
+    batch: int
+    position: int | None
+    selected: Bool[Tensor, "..."] | None
+    projection: Tensor | None
+    dimension: int
+    head: int | None = None
+
+    def mixed(self, value: Tensor, source: Tensor, where: Bool[Tensor, "b s"]) -> Tensor:
+        """`value` with what `source` has at this site in its place, at the positions chosen by `where`.
+
+        A site without positions changes as a whole in the rows where any position is chosen.
+        """
+        rows = where if self.position is not None else where.any(1)
+        shape = [1] * value.ndim
+        shape[self.batch] = len(rows)
+        if self.position is not None:
+            shape[self.position] = where.shape[1]
+            rows = rows if self.batch < self.position else rows.T
+        chosen = rows.reshape(shape)
+        if self.selected is not None:
+            chosen = chosen & self.selected
+        if self.projection is None:
+            return torch.where(chosen, source, value)
+        return value + torch.where(chosen, (source - value) @ self.projection.to(value), 0.0)
+
+    def rows(self, value: Tensor, index: Tensor) -> Tensor:
+        """Rows of a value along its batch axis, by `index` [b]; or one row per position, by `index` [b, s]."""
+        if index.ndim == 1:
+            return value.index_select(self.batch, index)
+        if self.position is None:
+            return value.index_select(self.batch, index[:, 0])
+        moved = value.movedim((self.batch, self.position), (0, 1))
+        return moved[index, torch.arange(index.shape[1])].movedim((0, 1), (self.batch, self.position))
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """Variables that live at overlapping sites, and are therefore swapped together.
+
+    Attributes:
+        nodes: the variables.
+        places: all of their sites.
+        is_input: whether they are the program's inputs, so that a swap makes another input.
+    """
+
+    nodes: tuple[Node, ...]
+    places: tuple[Place, ...]
+
+    @property
+    def name(self) -> str:
+        """The variables' names."""
+        return " & ".join(label(n) for n in self.nodes)
+
+    @property
+    def where(self) -> str:
+        """The sites' labels."""
+        return ", ".join(dict.fromkeys(p.label for p in self.places))
+
+    @property
+    def is_input(self) -> bool:
+        """Whether they are inputs, so that a swap makes another input of it."""
+        return any(n.level is Level.INPUT for n in self.nodes)
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers the sites hold per position, together."""
+        return sum(p.dimension for p in self.places)
+
+
+def label(node: Node) -> str:
+    """What a reader of the program calls a variable."""
+    return node.name or node.id
+
+
+def align(graph: Graph, exported: ExportedNetwork) -> tuple[Aligned, ...]:
+    """The variables that an answer depends on and that have sites, those at overlapping sites together, in order.
+
+    Raises:
+        InputError: a site that the network does not have.
+    """
+    groups: list[Aligned] = []
+    for node in used(graph):
+        places = tuple(resolve(site, node, graph, exported) for site in node.sites if site.value != exported.output)
+        if not places:
+            continue
+        overlapping = [g for g in groups if any(overlap(a, b) for a in g.places for b in places)]
+        merged = Aligned(
+            (*(n for g in overlapping for n in g.nodes), node),
+            _distinct([*(p for g in overlapping for p in g.places), *places]),
+        )
+        groups = [g for g in groups if g not in overlapping] + [merged]
+    return tuple(groups)
+
+
+def used(graph: Graph) -> Iterator[Node]:
+    """The nodes that the answer depends on, in order, without the answer itself."""
+    needed = graph.upstream(graph.outputs[:1]) - set(graph.outputs[:1])
+    return (n for n in graph.nodes if n.id in needed)
+
+
+def without_alignment(graph: Graph) -> tuple[str, ...]:
+    """Variables that no swap can test, because they live nowhere in particular."""
+    return tuple(
+        label(n) for n in used(graph) if n.level is Level.SYMBOLIC and not n.sites and n.type.kind != "selector"
+    )
+
+
+def resolve(site: Site, node: Node, graph: Graph, exported: ExportedNetwork) -> Place:
+    """A site of a variable in a network.
+
+    Raises:
+        InputError: the network has no such value, or one of another shape.
+    """
+    at = f"The variable {label(node)} of the program lives at {site.value!r}"
+    value = exported.values.get(site.value)
+    if value is None:
+        raise InputError(f"{at}, a value that the network {exported.network.name} does not have.")
+    if len(site.axes) != len(value.shape):
+        raise InputError(
+            f"{at} with axes ({', '.join(site.axes)}), but there the network {exported.network.name} has a value of "
+            f"{len(value.shape)} axes."
+        )
+    batch, positions = _axes(node)
+    if batch not in site.axes:
+        raise InputError(f"{at}, which is the same for every input: it has no axis {batch!r}.")
+    selected, kept = _selected(site, value.shape, (batch, positions), at)
+    projection = None
+    dimension = kept
+    if site.basis is not None:
+        projection, dimension = _projection(site, graph, value.shape, at)
+    index = "".join(f"[{axis} {number}]" for axis, number in site.index)
+    subspace = "" if site.basis is None else f" in {dimension} dimensions"
+    where = site.module if site.module is not None and site.port == "output" else site.value
+    return Place(
+        value=site.value,
+        label=f"{where}{index}{subspace}",
+        batch=site.axes.index(batch),
+        position=site.axes.index(positions) if positions in site.axes else None,
+        selected=selected,
+        projection=projection,
+        dimension=dimension,
+        head=dict(site.index).get("head"),
+    )
+
+
+def _axes(node: Node) -> tuple[str, str | None]:
+    axes = node.type.axes
+    return axes[0], axes[1] if len(axes) > 1 else None
+
+
+def _selected(
+    site: Site, shape: tuple[int | None, ...], varying: tuple[str | None, ...], at: str
+) -> tuple[Tensor | None, int]:
+    """The mask of an index, and how many numbers it leaves per input and position (axes of varying size apart)."""
+    sizes = {i: size for i, size in enumerate(shape) if size is not None and site.axes[i] not in varying}
+    mask: Tensor | None = None
+    for axis, number in site.index:
+        if axis not in site.axes or site.axes.index(axis) not in sizes:
+            raise InputError(f"{at} at index {number} of {axis!r}, which is no axis of fixed size there.")
+        i = site.axes.index(axis)
+        size = sizes[i]
+        if not 0 <= number < size:
+            raise InputError(f"{at} at index {number} of {axis!r}, but the network has {size} there.")
+        one = torch.zeros(size, dtype=torch.bool)
+        one[number] = True
+        one = one.reshape([size if k == i else 1 for k in range(len(shape))])
+        mask = one if mask is None else mask & one
+        sizes[i] = 1
+    kept = 1
+    for size in sizes.values():
+        kept *= size
+    return mask, kept
+
+
+def _projection(site: Site, graph: Graph, shape: tuple[int | None, ...], at: str) -> tuple[Tensor, int]:
+    assert site.basis is not None
+    if site.basis not in graph.tensors:
+        raise InputError(f"{at} in the subspace {site.basis!r}, which the program does not hold.")
+    basis = torch.as_tensor(graph.tensors[site.basis], dtype=torch.float64)
+    if basis.ndim != 2 or basis.shape[1] != shape[-1]:
+        raise InputError(f"{at} in a subspace of {list(basis.shape)}, but the network's value is {shape[-1]} wide.")
+    return onto(basis), len(basis)
+
+
+def onto(basis: Tensor) -> Tensor:
+    """The orthogonal projection onto the span of the rows of a basis [k, width], as a float32 matrix [width, width]."""
+    projection: Tensor = torch.linalg.pinv(basis) @ basis
+    return projection.to(torch.float32)
+
+
+def overlap(a: Place, b: Place) -> bool:
+    """Whether writing to one place changes what the other holds."""
+    if a.value != b.value:
+        return False
+    if a.selected is not None and b.selected is not None and not bool((a.selected & b.selected).any()):
+        return False
+    if a.projection is None or b.projection is None:
+        return True
+    return float((a.projection @ b.projection).abs().max()) > 1e-4
+
+
+def _distinct(places: Sequence[Place]) -> tuple[Place, ...]:
+    """Each place once; a place inside another one, at the same value, is dropped."""
+    kept: list[Place] = []
+    for place in places:
+        if not any(_inside(place, other) for other in kept):
+            kept = [other for other in kept if not _inside(other, place)] + [place]
+    return tuple(kept)
+
+
+def _inside(a: Place, b: Place) -> bool:
+    if a.value != b.value:
+        return False
+    selected = b.selected is None or (a.selected is not None and not bool((a.selected & ~b.selected).any()))
+    if b.projection is None:
+        return selected
+    return (
+        selected
+        and a.projection is not None
+        and bool(torch.allclose(a.projection @ b.projection, a.projection, atol=1e-4))
+    )
+
+
+def at_value(place: Place, value: str) -> Place:
+    """The same part of another value of the same shape."""
+    return replace(place, value=value, label=value)

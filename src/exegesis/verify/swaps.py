@@ -1,0 +1,216 @@
+"""The mechanics of a swap: in some rows of a batch, some variables take the value they have on another input.
+
+The same swap is carried out twice. In the program, the variables' values are exchanged; in the network, what its own
+run on the other input has at the variables' sites. Every row of a batch may swap other variables, at other positions,
+from another source, so that a whole experiment is a few forward passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from exegesis.behavior import Answers, ArrayBatch, Batch, SequenceBatch
+from exegesis.runtime import batch_inputs
+from exegesis.runtime.answers import MAX_TOKENS, read_answers
+from exegesis.runtime.exported import Replace
+from exegesis.verify.alignment import Aligned, Place
+from exegesis.verify.network import Reference
+from exegesis.verify.program import Judged
+from exegesis.verify.ties import last_of_equals, may_tie
+
+Rows = Int[np.ndarray, " b"]
+
+
+@dataclass(frozen=True, eq=False)
+class Swaps:
+    """What is swapped in each of B rows.
+
+    Attributes:
+        base: the input of each row, as its place in the pool, [B].
+        source: per group of variables, the input that its value is taken from, [groups, B]; or, in the network alone,
+            one per position, [groups, B, s].
+        where: per group, at which positions it is swapped, [groups, B, s] (s is 1 for arrays).
+    """
+
+    base: Rows
+    source: Int[np.ndarray, "groups b *s"]
+    where: Bool[np.ndarray, "groups b s"]
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def take(self, rows: Rows) -> Swaps:
+        """These rows."""
+        return Swaps(self.base[rows], self.source[:, rows], self.where[:, rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Swaps]) -> Swaps:
+        """The rows of all parts, one after the other."""
+        return cls(
+            np.concatenate([p.base for p in parts]),
+            np.concatenate([p.source for p in parts], axis=1),
+            np.concatenate([p.where for p in parts], axis=1),
+        )
+
+
+class Pool:
+    """Inputs of one length, with what program and network have at every variable on them.
+
+    Args:
+        program, reference: the two sides.
+        groups: the aligned variables.
+        batch: the inputs.
+    """
+
+    def __init__(self, program: Judged, reference: Reference, groups: Sequence[Aligned], batch: Batch) -> None:
+        self.program = program
+        self.reference = reference
+        self.groups = tuple(groups)
+        self.batch = batch
+
+    @property
+    def size(self) -> int:
+        """How many inputs there are."""
+        return len(self.batch.rows)
+
+    @property
+    def length(self) -> int:
+        """How many positions each has; 1 for arrays."""
+        return self.batch.input_ids.shape[1] if isinstance(self.batch, SequenceBatch) else 1
+
+    @cached_property
+    def scored(self) -> Bool[np.ndarray, "b s"]:
+        """Which positions count."""
+        if isinstance(self.batch, SequenceBatch):
+            return self.batch.scored
+        return np.ones((self.size, 1), dtype=np.bool_)
+
+    @cached_property
+    def variables(self) -> Mapping[str, Tensor]:
+        """What the program has at every aligned variable, by node id."""
+        want = [n.id for g in self.groups for n in g.nodes]
+        found: dict[str, Tensor] = self.program.executor.run(batch_inputs(self.program.executor, self.batch), want)
+        return found
+
+    @cached_property
+    def _values(self) -> dict[str, Tensor]:
+        return {}
+
+    def values(self, names: Sequence[str]) -> Mapping[str, Tensor]:
+        """What the network has at these of its values; each is asked for once."""
+        if missing := [n for n in dict.fromkeys(names) if n not in self._values]:
+            self._values.update(self.reference.exported.run(self.reference.arguments(self.batch), missing))
+        return self._values
+
+    def rows(self, index: Rows) -> Batch:
+        """These inputs as a batch, without the labels."""
+        if isinstance(self.batch, ArrayBatch):
+            return ArrayBatch(np.arange(len(index)), self.batch.x[index], None)
+        positions = self.batch.position_ids
+        scored = self.batch.scored[index]
+        return SequenceBatch(
+            rows=np.arange(len(index)),
+            input_ids=self.batch.input_ids[index],
+            position_ids=None if positions is None else positions[index],
+            scored=scored,
+            scored_at=np.arange(int(scored.sum())),
+            expected=None,
+        )
+
+    def program_says(self, swaps: Swaps, *, other_ties: bool = False) -> Answers:
+        """What the program says at the scored positions of each row, row after row.
+
+        Args:
+            swaps: the swaps.
+            other_ties: break ties the other way than the program does, wherever it chooses among equals.
+        """
+        return self._chunked(swaps, lambda part: self._program_chunk(part, other_ties))
+
+    def network_says(
+        self, swaps: Swaps, places: Mapping[int, Sequence[Place]] | None = None, *, mean: bool = False
+    ) -> Answers:
+        """What the network says at the scored positions of each row, row after row.
+
+        Args:
+            swaps: the swaps.
+            places: by number of a group, where to write instead of its own sites.
+            mean: write what the values are on average over the pool, position by position, instead of the sources'.
+        """
+        own = {g: group.places for g, group in enumerate(self.groups)}
+        used = {g: p for g, p in (own | dict(places or {})).items() if swaps.where[g].any()}
+        self.values([place.value for group in used.values() for place in group])
+        return self._chunked(swaps, lambda part: self._network_chunk(part, used, mean))
+
+    def _chunked(self, swaps: Swaps, say: Callable[[Swaps], Answers]) -> Answers:
+        step = max(1, MAX_TOKENS // self.length)
+        if not len(swaps):
+            raise ValueError("there is no row to swap anything in")
+        parts = [say(swaps.take(np.arange(i, min(i + step, len(swaps))))) for i in range(0, len(swaps), step)]
+        return np.concatenate(parts)
+
+    def _program_chunk(self, swaps: Swaps, last: bool) -> Answers:
+        """Variables change hands in the order of computation: one that comes later sees what changed before it."""
+        executor, batch = self.program.executor, self.rows(swaps.base)
+        inputs = batch_inputs(executor, batch)
+        given: dict[str, Tensor] = {}
+        group_of = {n.id: g for g, group in enumerate(self.groups) if swaps.where[g].any() for n in group.nodes}
+        ties = {n.id for n in may_tie(self.program.graph)} if last else set()
+        for node in self.program.graph.nodes:
+            if node.id not in group_of and node.id not in ties:
+                continue
+            if node.id in ties:
+                sources = executor.run(inputs, list(dict.fromkeys(node.inputs)), given=given)
+                own = last_of_equals(node, [sources[i] for i in node.inputs])
+            else:
+                own = executor.run(inputs, [node.id], given=given)[node.id]
+            if node.id in group_of:
+                g = group_of[node.id]
+                other = self.variables[node.id][torch.from_numpy(swaps.source[g])]
+                own = torch.where(_along(own, torch.from_numpy(swaps.where[g])), other, own)
+            given[node.id] = own
+        out = self.program.run(inputs, given)
+        return read_answers(executor, out.numpy(), batch, self.reference.behavior.readout)
+
+    def _network_chunk(self, swaps: Swaps, used: Mapping[int, Sequence[Place]], mean: bool) -> Answers:
+        batch = self.rows(swaps.base)
+        writers: dict[str, list[tuple[Place, int]]] = {}
+        for g, places in used.items():
+            for place in places:
+                if swaps.where[g].any():
+                    writers.setdefault(place.value, []).append((place, g))
+
+        def writer(name: str) -> Replace:
+            return lambda value: self._written(value, self._values[name], writers[name], swaps, mean)
+
+        replace = {name: writer(name) for name in writers}
+        exported = self.reference.exported
+        out = exported.run(self.reference.arguments(batch), replace=replace)[exported.output]
+        return read_answers(self.reference.network, out.cpu().numpy(), batch, self.reference.behavior.readout)
+
+    @staticmethod
+    def _written(value: Tensor, pool: Tensor, writers: Sequence[tuple[Place, int]], swaps: Swaps, mean: bool) -> Tensor:
+        for place, g in writers:
+            if mean:
+                other = pool.mean(place.batch, keepdim=True).expand_as(value)
+            else:
+                other = place.rows(pool, torch.from_numpy(swaps.source[g]))
+            value = place.mixed(value, other, torch.from_numpy(swaps.where[g]))
+        return value
+
+    def row_of_answers(self, swaps: Swaps) -> Rows:
+        """Which row each answer belongs to."""
+        return np.nonzero(self.scored[swaps.base])[0]
+
+
+def _along(value: Tensor, where: Tensor) -> Tensor:
+    """`where` [b, s] along the axes of a variable: [b, s, …], or, where it has no positions, whether any is chosen."""
+    if value.ndim > 1 and value.shape[1] == where.shape[1]:
+        return where.reshape(*where.shape, *[1] * (value.ndim - 2))
+    return where.any(1).reshape(-1, *[1] * (value.ndim - 1))
