@@ -10,9 +10,11 @@ from exegesis.emit.code import (
     INDENT,
     WIDTH,
     Bracketed,
+    Chain,
     Code,
     Comparison,
     call,
+    chain,
     compared,
     first_table,
     name,
@@ -21,6 +23,7 @@ from exegesis.emit.code import (
 )
 from exegesis.emit.components import COMPONENT
 from exegesis.emit.naming import default_name, free_name, identifier
+from exegesis.emit.periodic import PERIODIC
 from exegesis.emit.structure import Scope
 from exegesis.emit.symbolic import SYMBOLIC, Scene, allowed_by
 from exegesis.emit.tables import AllowTable
@@ -29,7 +32,7 @@ from exegesis.ir import Node
 _DEEPEST = 2  # calls within calls on one line
 _BRIEF = 24  # characters of a comparison that may be written twice
 _PLAIN_SELECTORS = frozenset({"symbolic.everywhere", "symbolic.back", "symbolic.at", "symbolic.match"})
-_BUILD = {**SYMBOLIC, **COMPONENT}
+_BUILD = {**SYMBOLIC, **PERIODIC, **COMPONENT}
 
 
 class Body:
@@ -114,12 +117,15 @@ class Body:
         return self._waiting.get(node_id) or self._brief.get(node_id) or name(self._variable(node_id))
 
     def _write(self, prefix: str, code: Code) -> None:
-        """A statement. Where it is too long, a table or the left of a comparison gets a statement of its own first."""
+        """A statement. Where it is too long, a table, or what is left of an operator, gets one of its own first."""
         if INDENT + len(prefix) + len(code.text) > WIDTH:
             if isinstance(code, Bracketed) and (table := first_table(code)) is not None:
                 code = code.with_item(table, self._aside("table", code.items[table][1]))
             elif isinstance(code, Comparison):
-                code = compared(self._aside("total", code.left), code.operator, code.right)
+                code = compared(self._aside("left", code.left), code.operator, code.right)
+            elif isinstance(code, Chain) and len(code.operands) == 2:
+                first, second = code.operands
+                code = chain(code.operators[0], [self._aside("left", first), second])
         self._lines += statement(prefix, code)
         self.uses |= code.uses
 

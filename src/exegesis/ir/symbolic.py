@@ -13,6 +13,7 @@ smallest category wins.
 from __future__ import annotations
 
 from exegesis.ir.graph import Graph, Json, Kind, Node
+from exegesis.ir.periodic import PERIODIC
 from exegesis.ir.spec import OpSpec, axis_size, flag, number, one_of, positive, whole, wholes
 
 
@@ -298,4 +299,4 @@ ANSWERS = (
     ),
 )
 
-SYMBOLIC_OPS = (*SELECTORS, *VARIABLES, *ANSWERS)
+SYMBOLIC_OPS = (*SELECTORS, *VARIABLES, *PERIODIC, *ANSWERS)

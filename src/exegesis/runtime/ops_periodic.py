@@ -76,7 +76,7 @@ def total(at: Binding) -> Compute:
 
 
 def _complex(pairs: Tensor) -> Tensor:
-    return torch.view_as_complex(pairs.unflatten(-1, (-1, 2)).contiguous())
+    return torch.view_as_complex(pairs.reshape(*pairs.shape[:-1], -1, 2))
 
 
 def _laid_out(z: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ def compose(at: Binding) -> Compute:
 
 
 def _matrices(entries: Tensor) -> Tensor:
-    return entries.unflatten(-1, (-1, 2, 2))
+    return entries.reshape(*entries.shape[:-1], -1, 2, 2)
 
 
 PERIODIC: Mapping[str, Op] = {
