@@ -20,7 +20,7 @@ from exegesis.runtime import Executor
 
 S = ("batch", "position")
 SELECTOR = Type("selector", ("batch", "query", "key"))
-BOOL, REAL = Type("bool", S), Type("real", S)
+BOOL, REAL, INT = Type("bool", S), Type("real", S), Type("int", S)
 TOKEN, PLACE = Type("category", S, "token"), Type("category", S, "place")
 COUNTS = Type("real", (*S, "token"))
 TOKENS, PLACES = Node("tokens", "input.tokens", (), TOKEN), Node("places", "input.positions", (), PLACE)
@@ -61,11 +61,11 @@ class Grower:
         pick[self.rng.integers(len(pick))]()
 
     def _selector(self) -> None:
-        like = self.of_kind("category", "bool")
+        like = self.of_kind("category", "bool", "int")
         k = self.rng.integers(6)
         if k == 5:
             relation = ("<", "<=", ">", ">=")[self.rng.integers(4)]
-            query, key = self.of_kind("category", "bool"), self.of_kind("category", "bool")
+            query, key = self.of_kind("category", "bool", "int"), self.of_kind("category", "int")
             self.add("ordered", SELECTOR, query, key, **{"is": relation, "causal": self.flip()})
         elif k == 0:
             self.add("everywhere", SELECTOR, like, causal=self.flip())
@@ -74,7 +74,13 @@ class Grower:
         elif k == 2:
             self.add("at", SELECTOR, like, index=int(self.rng.integers(0, 3)), causal=self.flip())
         elif k == 3:
-            self.add("match", SELECTOR, self.of_kind("category"), self.of_kind("category", "bool"), causal=self.flip())
+            self.add(
+                "match",
+                SELECTOR,
+                self.of_kind("category", "int"),
+                self.of_kind("category", "bool", "int"),
+                causal=self.flip(),
+            )
         else:
             query = next(n for n in reversed(self.nodes) if n.type == TOKEN)
             self.add("attend", SELECTOR, query, TOKENS, causal=self.flip(), tensors={"table": "attend"})
@@ -82,7 +88,7 @@ class Grower:
     def _narrower(self) -> None:
         if not any(n.type == SELECTOR for n in self.nodes):
             return self._selector()
-        selector, key = self.of_kind("selector"), self.of_kind("category", "bool")
+        selector, key = self.of_kind("selector"), self.of_kind("category", "bool", "int")
         k = self.rng.integers(6)
         if k == 4:
             self.add("either", SELECTOR, selector, self.of_kind("selector"))
@@ -102,16 +108,16 @@ class Grower:
     def _reads(self) -> None:
         if not any(n.type == SELECTOR for n in self.nodes):
             return self._selector()
-        selector, value = self.of_kind("selector"), self.of_kind("category", "bool")
+        selector, value = self.of_kind("selector"), self.of_kind("category", "bool", "int")
         op = ("share", "count", "copy", "width")[self.rng.integers(4)]
         if op == "width":
-            return self.add("width", REAL, selector)
+            return self.add("width", INT if self.flip() else REAL, selector)
         held = value.type if value.type.kind == "category" else TOKEN
         self.add(op, held if op == "copy" else COUNTS, selector, value)
         return None
 
     def _category(self) -> None:
-        value = self.of_kind("category", "bool")
+        value = self.of_kind("category", "bool", "int")
         k = self.rng.integers(8)
         if k == 0:
             kind = value.type if value.type.kind == "category" else TOKEN
@@ -124,10 +130,12 @@ class Grower:
             rows = [[a, b, int(self.rng.integers(7))] for a in self.some(3) for b in self.some(4)]
             self.add("lookup", TOKEN, value, self.of_kind("category", "bool"), rows=rows, other=-1)
         elif k == 3:
-            self.add("mod", TOKEN, self.of_kind("category"), period=3, **({"plus": 1} if self.flip() else {}))
+            self.add(
+                "mod", TOKEN, self.of_kind("category", "int", "real"), period=3, **({"plus": 1} if self.flip() else {})
+            )
         elif k == 4:
-            value = self.of_kind("category")
-            self.add("shift", value.type, value, by=-int(self.rng.integers(3)))
+            value = self.of_kind("category", "int")
+            self.add("shift", PLACE if value.type == INT else value.type, value, by=-int(self.rng.integers(3)))
         elif k == 5 and any(n.type == COUNTS for n in self.nodes):
             among = {"among": self.some(7)} if self.flip() else {}
             self.add("largest", TOKEN, self.of_kind("counts"), **among)
@@ -152,25 +160,36 @@ class Grower:
                 "and" if self.flip() else "or", BOOL, *(self.of_kind("bool") for _ in range(self.rng.integers(1, 4)))
             )
         elif k == 2:
-            self.add("is_in", BOOL, self.of_kind("category", "bool"), values=self.some(7))
+            self.add("is_in", BOOL, self.of_kind("category", "bool", "int"), values=self.some(7))
         elif k == 3 and any(n.type == REAL for n in self.nodes):
             relation = (">", ">=", "<", "<=", "==", "!=")[self.rng.integers(6)]
             self.add("compare", BOOL, self.of_kind("real"), **{"is": relation, "to": int(self.rng.integers(-1, 3))})
         elif k == 4:
             relation = (">", ">=", "<", "<=", "==", "!=")[self.rng.integers(6)]
-            self.add("compare", BOOL, self.of_kind("category"), **{"is": relation, "to": int(self.rng.integers(-1, 7))})
+            self.add(
+                "compare",
+                BOOL,
+                self.of_kind("category", "int"),
+                **{"is": relation, "to": int(self.rng.integers(-1, 7))},
+            )
         else:
             self._form()
 
     def _form(self) -> None:
-        sources = [self.of_kind("category", "bool", "real", "counts") for _ in range(self.rng.integers(1, 4))]
+        sources = [self.of_kind("category", "bool", "real", "int", "counts") for _ in range(self.rng.integers(1, 4))]
         terms = []
         for k, source in enumerate(sources):
             for _ in range(self.rng.integers(1, 3)):
-                plain = source.type == REAL or (source.type == BOOL and self.flip())
+                plain = (
+                    source.type == REAL or (source.type == INT and self.flip()) or (source.type == BOOL and self.flip())
+                )
                 high = 2 if source.type == BOOL else 7
                 terms.append([self.number(), k, None if plain else int(self.rng.integers(high))])
-        self.add("form", REAL, *sources, terms=terms, plus=float(self.rng.choice([0, 0, 1, -2.5])))
+        plus = float(self.rng.choice([0, 0, 1, -2.5]))
+        are_whole = all(
+            float(x).is_integer() for x in (plus, *(t[0] for t in terms))
+        )  # else ties are rounded by chance
+        self.add("form", INT if are_whole and self.flip() else REAL, *sources, terms=terms, plus=plus)
 
 
 def random_graph(seed: int, size: int = 14) -> Graph:

@@ -115,3 +115,9 @@ def test_always() -> None:
 
 def test_width_counts_positions_not_weights() -> None:
     np.testing.assert_array_equal(p.width(np.array([[0.5, 0, 3], [0, 0, 0]])), [2, 0])
+
+
+def test_whole_numbers() -> None:
+    rounded = p.whole(np.array([1.9999999, -0.6, 2.0]))
+    assert rounded.dtype == int
+    np.testing.assert_array_equal(rounded, [2, -1, 2])

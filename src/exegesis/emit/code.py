@@ -224,6 +224,9 @@ def denied(value: Code) -> Code:
         return value.denied
     if value.text.startswith("~") and value.binding == UNARY:
         return Code(value.text[1:], ATOM, value.depth, value.uses)
+    if isinstance(value, Bracketed):
+        head = f"~{value.head}"
+        return Bracketed(f"~{value.text}", UNARY, value.depth, value.uses, head, value.items, value.close)
     return Code(f"~{value.inside(UNARY)}", UNARY, value.depth, value.uses)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from exegesis.emit.code import (
+    Bracketed,
     Code,
     Number,
     Term,
@@ -140,8 +141,12 @@ def _lookup(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
 
 
 def _mod(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
-    plus = {"plus": literal(node.attrs["plus"])} if node.attrs.get("plus") else {}
-    return call("mod", inputs[0], literal(node.attrs["period"]), **plus)
+    """A number may be negative; a category that is negative is none, which `mod` leaves as it is."""
+    plus, period = node.attrs.get("plus", 0), literal(node.attrs["period"])
+    if scene.source(node).type.kind == "real":
+        moved = linear([Term(1, inputs[0])], plus) if plus else inputs[0]
+        return call("whole", call("np.mod", moved, period))
+    return call("mod", inputs[0], period, **({"plus": literal(plus)} if plus else {}))
 
 
 def _shift(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
@@ -163,7 +168,16 @@ def _form(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
             terms.append(_worth(scene, node.inputs[k], inputs[k], summed))
     if not terms:
         return call("np.full", call("len", inputs[0]), literal(node.attrs["plus"]))
-    return linear(terms, node.attrs["plus"])
+    total = linear(terms, node.attrs["plus"])
+    return total if node.type.kind == "real" or _is_whole(scene, node, terms) else call("whole", total)
+
+
+def _is_whole(scene: Scene, node: Node, terms: Sequence[Term]) -> bool:
+    """Whether a form is made of whole numbers only, which numpy then keeps as such."""
+    numbers = [*(t.coefficient for t in terms), node.attrs["plus"]]
+    tables = any(isinstance(t.code, Bracketed) for t in terms)
+    real = any(scene.graph[i].type.kind == "real" for i in node.inputs)
+    return not real and not tables and all(float(x).is_integer() for x in numbers)
 
 
 def _term(scene: Scene, node: Node, k: int, cls: int | None, coefficient: Number, read: Code) -> Term:

@@ -74,6 +74,11 @@ def shift(value: Array, by: int) -> Array:
     return np.where(_none(value), -1, np.maximum(value + by, -1))
 
 
+def whole(value: Array) -> Array:
+    """The nearest whole numbers, so that they can be matched and looked up like categories."""
+    return np.rint(value).astype(int)
+
+
 def is_in(value: Array, values: Iterable[int]) -> Array:
     """Whether a category is one of `values`."""
     return np.isin(value, list(values))
