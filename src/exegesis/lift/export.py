@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import sympy
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from exegesis.ir import InputError
+from exegesis.lift.bench import Size
 from exegesis.lift.errors import LiftError
 from exegesis.runtime.network import output_tensor
 
@@ -22,6 +24,14 @@ Example = Mapping[str, Tensor] | tuple[Tensor, ...]
 
 # The names under which the usual arguments enter a program; any other keeps its own.
 _IDS = {"input_ids": "tokens", "position_ids": "positions"}
+
+
+def as_size(value: int | torch.SymInt) -> Size:
+    """A size of the export as an expression; a number where it is fixed."""
+    if isinstance(value, int):
+        return value
+    expression: sympy.Expr = value.node.expr
+    return int(expression) if expression.is_number else expression
 
 
 @dataclass(frozen=True)
@@ -181,7 +191,7 @@ def _specialised(program: ExportedProgram, arguments: Sequence[Argument], axes: 
     notes = []
     for argument, node in zip(arguments, users, strict=True):
         for axis in argument.dynamic:
-            size = node.meta["val"].shape[axis]
+            size = as_size(node.meta["val"].shape[axis])
             if axis in axes and isinstance(size, int):
                 notes.append(f"axis {axis} of {argument.name} is fixed at {size} by the network")
     return tuple(notes)

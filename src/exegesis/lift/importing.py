@@ -12,7 +12,7 @@ from torch import Tensor, fx
 from exegesis.lift.bench import Bench, Cell, Ref, Reference, Shape, Size, substituted
 from exegesis.lift.errors import LiftError
 from exegesis.lift.evaluate import compute
-from exegesis.lift.export import Exported
+from exegesis.lift.export import Exported, as_size
 
 _COPIES = ("alias", "clone", "contiguous", "detach", "detach_", "lift_fresh_copy", "lift_fresh")
 _CASTS = ("to", "_to_copy", "type_as")
@@ -99,20 +99,12 @@ def _op(node: fx.Node) -> str:
     raise LiftError(f"The export calls {target} ({node.name}), which no program can hold.")
 
 
-def _size(value: Any) -> Size:
-    """A SymInt as an expression, a number as itself."""
-    if isinstance(value, int):
-        return value
-    expression = value.node.expr
-    return int(expression) if expression.is_number else expression
-
-
 def _meta(node: fx.Node) -> tuple[Shape | None, torch.dtype | None, Size | None]:
     """Shape and dtype of a tensor, or the expression of a size."""
     value = node.meta.get("val")
     if isinstance(value, Tensor):
-        return tuple(_size(s) for s in value.shape), value.dtype, None
-    return None, None, _size(value) if isinstance(value, int | torch.SymInt) and not isinstance(value, bool) else None
+        return tuple(as_size(s) for s in value.shape), value.dtype, None
+    return None, None, as_size(value) if isinstance(value, int | torch.SymInt) and not isinstance(value, bool) else None
 
 
 def _put(bench: Bench, node: fx.Node, same: Mapping[str, Any]) -> Any:

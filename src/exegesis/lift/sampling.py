@@ -40,14 +40,14 @@ def _shapes(arguments: Sequence[Argument], longest: int | None) -> list[tuple[in
         return [(batch, length)] * 2
     if not any(1 in a.dynamic for a in arguments):
         return [(1, length), (4, length)]
-    lengths = [1, 2, length, 2 * length + 1]
-    return [(b, min(n, longest or n)) for b, n in zip((3, 1, 4, 2), lengths, strict=True)]
+    lengths = [1, 2, length, 2 * length + 1, min(longest or 64, 128)]
+    return [(b, min(n, longest or n)) for b, n in zip((3, 1, 4, 2, 1), lengths, strict=True)]
 
 
 def _longest(exported: Exported, graph: Graph) -> int | None:
     """The longest sequence that the export allows, and that the tables of positions have rows for."""
     limits = [
-        len(graph.tensors[n.tensors["weight"]])
+        len(graph.tensors[n.tensors["weight"]]) - graph[n.inputs[0]].attrs.get("start", 0)
         for n in graph.nodes
         if n.op == "component.embed" and _counts(graph, n.inputs[0])
     ]

@@ -12,9 +12,9 @@ import math
 import torch
 
 from exegesis.lift.affine import stretch_to
-from exegesis.lift.bench import Bench, Cell
+from exegesis.lift.bench import Bench, Cell, Ref
 from exegesis.lift.recognise import masks
-from exegesis.lift.recognise.attention_parts import Masked, component, put_masks, put_mix, put_scores
+from exegesis.lift.recognise.attention_parts import MAKER, Masked, component, put_masks, put_mix, put_scores
 from exegesis.lift.recognise.attention_written import written_out
 from exegesis.lift.recognise.masks import Mask
 from exegesis.lift.recognise.matching import is_last_axis, source
@@ -87,16 +87,32 @@ def _fused(bench: Bench, cell: Cell, index: int) -> bool:
             return False
         scale = 1 / math.sqrt(width)
     masked = _fused_masks(bench, cell)
-    if masked is None:
-        return False
     scores = put_scores(bench, cell.id, q, k, float(scale), index, None)
-    scores = put_masks(bench, cell.id, scores, masked, index)
+    scores = _biased(bench, cell, scores) if masked is None else put_masks(bench, cell.id, scores, masked, index)
     pattern = component(bench, cell.id, "softmax", (scores,), bench[scores], ("pattern", index))
     bench.replace(cell.id, put_mix(bench, cell.id, pattern, v, index, cell.reference))
     return True
 
 
+def _biased(bench: Bench, cell: Cell, scores: str) -> str:
+    """Scores with what the operator adds to them, at tensor level."""
+    like, target = bench[scores], torch.ops.aten.add.Tensor
+    added = Cell(
+        bench.fresh(cell.id),
+        "aten.add.Tensor",
+        (Ref(scores), cell.arg(3, "attn_mask")),
+        target=target,
+        shape=like.shape,
+        dtype=like.dtype,
+        by=MAKER,
+        out_of=(cell.id,),
+    )
+    bench.keep.add(added.id)
+    return bench.add(added)
+
+
 def _fused_masks(bench: Bench, cell: Cell) -> list[Masked] | None:
+    """What the operator hides; None where it adds something else."""
     lowest = torch.finfo(torch.float32).min
     if cell.arg(5, "is_causal", False):
         return [Masked(Mask(lowest, False, True, None, None), None)]

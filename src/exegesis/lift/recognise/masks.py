@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from exegesis.lift.recognise.matching import number
 
 CONSECUTIVE = "position ids rise by one along each sequence"
 _SHAPES = ((2, 5), (3, 4), (2, 9))
+_LONGEST = 4096
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,13 @@ def _mask(bench: Bench, parts: list[tuple[str, bool]], fill: float, *, adds: boo
     """Parts are (boolean value, whether it says what is hidden); a key is seen where all of them let it be seen."""
     causal, window, rest = False, None, []
     for part, says_hidden in _conjuncts(bench, parts):
-        kind = _classify(bench, part, says_hidden)
-        if kind == "causal":
-            causal = True
-        elif isinstance(kind, int):
-            causal, window = True, kind if window is None else min(kind, window)
-        elif kind != "everything":
+        pattern = _classify(bench, part, says_hidden)
+        if pattern is None:
             rest.append((part, says_hidden))
+            continue
+        causal |= pattern.causal
+        if pattern.window is not None:
+            window = pattern.window if window is None else min(pattern.window, window)
     return Mask(fill, adds, causal, window, _joined(bench, rest))
 
 
@@ -114,45 +115,61 @@ def _conjuncts(bench: Bench, parts: Iterable[tuple[str, bool]]) -> list[tuple[st
     return found
 
 
-def _classify(bench: Bench, part: str, says_hidden: bool) -> str | int | None:
-    """What a part lets be seen at every size asked: `everything`, `causal`, a causal window of this size, or None."""
-    kinds: set[str | int | None] = set()
-    needs_positions = bool(bench.data(part))
-    for value in _samples(bench, part, flags=False):
-        if value is None:
-            return None
-        kinds |= _kinds(value.bool() ^ says_hidden)
-    fitting = _agreeing(kinds)
-    if fitting is not None and needs_positions:
-        bench.assumptions[CONSECUTIVE] = None
-    return fitting
+@dataclass(frozen=True)
+class _Pattern:
+    """What is let be seen by the distance from query back to key alone."""
+
+    causal: bool
+    window: int | None
+
+    def at(self, length: int) -> Tensor:
+        """[query, key]."""
+        distance = torch.arange(length)[:, None] - torch.arange(length)
+        seen = distance >= 0 if self.causal else torch.ones_like(distance, dtype=torch.bool)
+        return seen if self.window is None else seen & (distance <= self.window)
 
 
-def _kinds(kept: Tensor) -> set[str | int | None]:
-    """What one sample looks like."""
-    if kept.ndim < 2:
-        return {"everything"} if bool(kept.all()) else {None}
-    queries, keys = kept.shape[-2:]
-    if bool(kept.all()):
-        return {"everything"} if queries == keys or 1 in (queries, keys) else {None}
-    if queries != keys:
-        return {None}
-    distance = torch.arange(queries)[:, None] - torch.arange(keys)
-    rows = kept.reshape(-1, queries, keys)
-    if bool((rows == (distance >= 0)).all()):
-        return {"causal"}
-    width = int(rows[0, -1].sum()) - 1
-    if width >= 0 and bool((rows == ((distance >= 0) & (distance <= width))).all()):
-        return {width}
-    return {None}
-
-
-def _agreeing(kinds: set[str | int | None]) -> str | int | None:
-    """A window looks causal on sequences no longer than itself."""
-    windows = {k for k in kinds if isinstance(k, int)}
-    if None in kinds or len(windows) > 1 or ("everything" in kinds and len(kinds) > 1):
+def _classify(bench: Bench, part: str, says_hidden: bool) -> _Pattern | None:
+    """What a part lets be seen, if at every size asked that depends on the distance from query to key alone."""
+    kept = [None if v is None else _square(v.bool() ^ says_hidden) for v in _samples(bench, part, flags=False)]
+    known = [k for k in kept if k is not None]
+    if not known or len(known) < len(kept):
         return None
-    return windows.pop() if windows else next(iter(kinds), None)
+    longest = max(known, key=lambda k: k.shape[-1])
+    length = longest.shape[-1]
+    seen = int(longest[0, -1].sum())  # by the last query
+    found = _Pattern(not bool(longest[0, 0, -1]), seen - 1 if seen < length else None)
+    if any(not bool((k == found.at(k.shape[-1])).all()) for k in known):
+        return None
+    if bench.data(part):
+        bench.assumptions[CONSECUTIVE] = None
+    return found
+
+
+def _square(kept: Tensor) -> Tensor | None:
+    """[n, query, key] of what is kept; None where it is not the same number of both, unless everything is kept."""
+    if kept.ndim < 2 or 1 in kept.shape[-2:]:
+        return torch.ones(1, 2, 2, dtype=torch.bool) if bool(kept.all()) else None
+    return kept.reshape(-1, *kept.shape[-2:]) if kept.shape[-1] == kept.shape[-2] else None
+
+
+def _lengths(bench: Bench, target: str) -> list[tuple[int, int]]:
+    """Batch sizes and lengths to ask at: short ones, and one beyond each number that may be the size of a window."""
+    found = list(_SHAPES)
+    for number_ in sorted({n for i in bench.upstream([target]) for n in _integers(bench[i].args)}):
+        if _SHAPES[-1][1] < number_ <= _LONGEST:
+            found.append((1, number_ + 3))
+        elif _LONGEST < number_ < 2**31 - 1:
+            bench.assumptions[f"sequences are no longer than {number_}"] = None
+    return found
+
+
+def _integers(value: Any) -> Iterator[int]:
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _integers(item)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield abs(value)
 
 
 def _samples(bench: Bench, target: str, *, flags: bool) -> list[Tensor | None]:
@@ -161,13 +178,14 @@ def _samples(bench: Bench, target: str, *, flags: bool) -> list[Tensor | None]:
     None where it depends on other inputs, unless `flags`: then those of zeros and ones (attention masks) are random.
     """
     samples: list[Tensor | None] = []
-    for index, shape in enumerate(_SHAPES):
+    for index, shape in enumerate(_lengths(bench, target)):
         sizes = sample_sizes(bench, *shape)
         try:
             given = {i: _sampled(bench[i], sizes, flags, index) for i in bench.data(target)}
             samples.append(evaluate(bench, [target], given, sizes)[target])
         except NotComputable:
-            samples.append(None)
+            if shape in _SHAPES:  # a longer sequence may be more than a table has rows for
+                samples.append(None)
     return samples
 
 

@@ -16,7 +16,7 @@ MAKER = "lift.projections"
 def recognise(bench: Bench) -> int:
     """Replaces every affine stretch with one product that ends at a value that something looks at."""
     count = 0
-    for cell in bench.cells():
+    for cell in reversed(bench.cells()):  # what a later map reads from is looked at then
         if cell.id not in bench or cell.shape is None or cell.target is None or not is_looked_at(bench, cell.id):
             continue
         stretch = stretch_to(bench, cell.id)

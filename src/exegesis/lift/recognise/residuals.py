@@ -43,6 +43,7 @@ def _flat(bench: Bench, cell: Cell) -> Cell:
             writers += [r.id for r in source.args]
         else:
             writers.append(_writer(bench, source, cell))
+    writers.sort(key=lambda w: bench[w].rank)  # in the order in which the network computes them
     return Cell(
         bench.fresh(cell.id.split("~")[0]),
         "component.add",
@@ -96,6 +97,7 @@ def _constant(bench: Bench, source: Cell, total: Cell, value: Tensor) -> str:
         tensors={"value": value},
         by=MAKER,
         out_of=(source.id,),
+        rank=total.rank if source.op == "constant" else source.rank,
     )
     return bench.add(made)
 
@@ -125,23 +127,28 @@ def _positions(bench: Bench, source: Cell, total: Cell, table: Tensor, start: in
         reference=source.reference,
         by=MAKER,
         out_of=(source.id,),
+        rank=total.rank if source.op == "constant" else source.rank,
     )
     return bench.add(made)
 
 
 def _uniform(bench: Bench, source: Cell, total: Cell) -> str | None:
     """A value that is one vector at every position of every size it is asked at (the type of a segment, say)."""
-    vectors = []
-    for shape in ((2, 5), (3, 4)):
-        try:
-            value = evaluate(bench, [source.id], {}, sample_sizes(bench, *shape))[source.id]
-        except NotComputable:
-            return None
-        rows = value.reshape(-1, value.shape[-1])
-        if not bool((rows == rows[0]).all()):
-            return None
-        vectors.append(rows[0])
-    return _constant(bench, source, total, vectors[0]) if bool((vectors[0] == vectors[1]).all()) else None
+    values = [_asked(bench, source, *shape) for shape in ((2, 5), (3, 4), (1, 64), (1, 512))]
+    if values[0] is None or values[1] is None:  # longer sequences may be more than a table has rows for
+        return None
+    vector = values[0].reshape(-1, values[0].shape[-1])[0]
+    same = all(bool((v == vector).all()) for v in values if v is not None)
+    return _constant(bench, source, total, vector) if same else None
+
+
+def _asked(bench: Bench, source: Cell, batch: int, length: int) -> Tensor | None:
+    """A value that depends on no input, at some size."""
+    try:
+        value: Tensor = evaluate(bench, [source.id], {}, sample_sizes(bench, batch, length))[source.id]
+    except NotComputable:
+        return None
+    return value
 
 
 def _table(bench: Bench, source: Cell, total: Cell) -> str | None:
@@ -150,25 +157,19 @@ def _table(bench: Bench, source: Cell, total: Cell) -> str | None:
         return None
     tables = [bench[i].value for i in bench.upstream([source.id]) if bench[i].op == "constant" and bench[i].is_real]
     for table in (t for t in tables if t is not None and t.ndim == 2 and t.shape[1] == source.shape[-1]):
-        starts = set()
-        for shape in ((2, 5), (3, 4)):
-            try:
-                value = evaluate(bench, [source.id], {}, sample_sizes(bench, *shape))[source.id].squeeze()
-            except NotComputable:
-                return None
-            starts |= {_start(value, table.double())}
-        if len(starts) == 1 and (start := starts.pop()) is not None:
+        start = _start(_asked(bench, source, 2, 5), table.double())
+        whole = None if start is None else _asked(bench, source, 2, len(table) - start)
+        if start is not None and _start(whole, table.double()) == start:
             return _positions(bench, source, total, table, start)
     return None
 
 
-def _start(value: Tensor, table: Tensor) -> int | None:
+def _start(value: Tensor | None, table: Tensor) -> int | None:
     """The row of a table at which consecutive rows equal to a value begin."""
-    if value.ndim == 3 and bool((value == value[0]).all()):
-        value = value[0]
-    if value.ndim != 2:
+    if value is None or bool((value.reshape(-1, *value.shape[-2:]) != value.reshape(-1, *value.shape[-2:])[0]).any()):
         return None
-    for start in range(len(table) - len(value) + 1):
-        if bool((table[start : start + len(value)] == value).all()):
+    rows = value.reshape(-1, *value.shape[-2:])[0]
+    for start in range(len(table) - len(rows) + 1):
+        if bool((table[start : start + len(rows)] == rows).all()):
             return start
     return None

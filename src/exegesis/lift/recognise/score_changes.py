@@ -86,7 +86,7 @@ def segments_of(bench: Bench, start: str, changes: list[Change]) -> list[Segment
         scaled = next((c.cell for c in reversed(rest) if c.scale != 1.0), pending.cell)
         if not ordered:
             masked = [replace(m, reference=None) for m in masked]
-        scale = math.prod(c.scale for c in rest)
+        scale = math.prod((c.scale for c in rest), start=1.0)
         found.append(Segment(pending.cell, pending.other, scale, scaled if ordered else None, masked))
         if change is not None:
             pending, rest = change, []
