@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -61,16 +62,27 @@ class Bench:
         if not self.n:
             raise InputError(f"Split {split.name} has no scored position; there is no behaviour to look at.")
 
+    def sample(self, max_tokens: int) -> Bench:
+        """Some of the batches, spread over all lengths, with about this many tokens together (one batch at least)."""
+        sizes = np.cumsum([b.scored.numel() for b in self.batches])
+        every = max(1, round(float(sizes[-1]) / max_tokens))
+        part = copy.copy(self)
+        part.batches = self.batches[every // 2 :: every] or self.batches[:1]
+        part.n = sum(len(b.answers) for b in part.batches)
+        return part
+
     @property
     def answers(self) -> Answers:
         """The network's answers at every scored position, in the order of the batches."""
         return np.concatenate([b.answers for b in self.batches])
 
-    def each(self, graph: Graph, want: Sequence[str]) -> Iterator[tuple[Observed, Values]]:
-        """Values of nodes, batch by batch."""
+    def each(
+        self, graph: Graph, want: Sequence[str], given: Callable[[int], Values] | None = None
+    ) -> Iterator[tuple[Observed, Values]]:
+        """Values of nodes, batch by batch; `given(k)` holds values to put in place of the graph's own in batch k."""
         run = Executor(graph)
-        for seen in self.batches:
-            yield seen, run.run(seen.inputs, list(want))
+        for k, seen in enumerate(self.batches):
+            yield seen, run.run(seen.inputs, list(want), given=given(k) if given else None)
 
     def at_scored(self, graph: Graph, want: Sequence[str]) -> dict[str, NDArray[np.generic]]:
         """Values of nodes whose first axes are batch and position, at scored positions: [n, ...]."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from exegesis.passes.canonicalise.fold_norms import FoldNorms
+from exegesis.passes.canonicalise.merge_constants import MergeConstants
 from exegesis.passes.grouping.group_functions import GroupFunctions
 from exegesis.passes.manager import Pass
 from exegesis.passes.naming.name_variables import NameVariables
+from exegesis.passes.pruning.drop_edges import DropEdges
 from exegesis.passes.raising.raise_heads import RaiseHeads
 from exegesis.passes.raising.raise_readout import RaiseReadout
 
 STANDARD: tuple[Pass, ...] = (
+    FoldNorms(),  # affine parts of norms go into the maps that read them
+    MergeConstants(),  # one bias per sum
+    DropEdges(),  # readers no longer see writers that the behaviour does not need
     RaiseHeads(),  # attention becomes selectors and what they gather
     RaiseReadout(),  # MLPs and unembedding become a readout over what was gathered
     GroupFunctions(),  # what lives in one place of the network becomes a function

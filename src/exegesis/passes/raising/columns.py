@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from exegesis.ir import Graph
 from exegesis.measure import Bench
@@ -93,3 +95,7 @@ class Positions:
         ends = np.cumsum([b * s for b, s in self.shapes])
         parts = np.split(values, ends[:-1])
         return [p.reshape(*shape, *values.shape[1:]) for p, shape in zip(parts, self.shapes, strict=True)]
+
+    def tensors(self, values: NDArray[np.floating]) -> list[Tensor]:
+        """Values [n, …] as one float32 tensor per batch: [b, s, …]."""
+        return [torch.from_numpy(np.ascontiguousarray(part, np.float32)) for part in self.batches(values)]

@@ -20,9 +20,10 @@ _MOST_PAIRS = 6_000_000
 
 
 class Rest(Enum):
-    """What a head does with its resting place: nothing special, look at it always, or when there is nothing else."""
+    """How a head treats its resting place: like any other, never looking at it, always, or when there is nothing else."""
 
     NONE = "none"
+    NEVER = "never"
     ALWAYS = "always"
     ELSE = "else"
 
@@ -111,7 +112,9 @@ def rests(pairs: Pairs, place: Mask) -> Rest:
         return Rest.NONE
     if there[counted].all():
         return Rest.ALWAYS
-    return Rest.ELSE if (there[counted] == ~elsewhere[counted]).all() and there.any() else Rest.NONE
+    if not there.any():
+        return Rest.NEVER
+    return Rest.ELSE if (there[counted] == ~elsewhere[counted]).all() else Rest.NONE
 
 
 def positions_of(pairs: Pairs, columns: Sequence[Column]) -> list[Column]:

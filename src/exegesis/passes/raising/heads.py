@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from exegesis.ir import Array, Graph, Level, Node
+from exegesis.passes.draft import Draft
 
 
 @dataclass(frozen=True)
@@ -92,3 +93,18 @@ def _between(graph: Graph, block: Block) -> frozenset[str]:
         if node.op != "component.heads":
             stack.extend(node.inputs)
     return frozenset(inside)
+
+
+def splice_head(graph: Graph, draft: Draft, block: Block, head: int, written: str, by: str) -> Graph:
+    """The graph with a head cut out of its block, and `written` (of the draft) in the stream beside what is left of it."""
+    rest, write = without_head(graph, block, head)
+    rest = rest.with_nodes(
+        [draft.nodes.get(n.id, n) for n in rest.nodes] + [n for n in draft.nodes.values() if n.id not in rest.by_id],
+        tensors=draft.tensors,
+        axes=draft.axes,
+    )
+    if write is None:
+        return rest.replacing({block.write: written})
+    both = Draft(rest, by)
+    total = both.add("component.add", [write, written], rest[write].type, hint=f"{write}.with")
+    return both.into({write: total})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from exegesis.ir import Graph
+from exegesis.ir import Array, Axis, Graph, Type
+from exegesis.passes.draft import Draft
+from exegesis.passes.raising.head_view import SEQUENCE
 
 Real = NDArray[np.floating]
 
@@ -65,3 +67,72 @@ def groups(active: Real, weight: Real) -> list[NDArray[np.int64]]:
     count, label = connected_components(np.abs(directions @ directions.T) > _APART, directed=False)
     found = [alive[label == k] for k in range(count)]
     return sorted(found, key=lambda g: int(g[0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What a group of neurons writes, as a function of a variable.
+
+    Attributes:
+        node: the variable.
+        neurons: the group.
+        values: the values that the variable takes; empty where it is a real number.
+        rows: [len(values), d], what is written for each; for a real number [2, d], a slope and a constant.
+        written: [n, d], what that gives at every position of the bench.
+    """
+
+    node: str
+    neurons: NDArray[np.int64]
+    values: tuple[int, ...]
+    rows: Real
+    written: Real
+
+
+def with_tables(graph: Graph, mlp: Mlp, tables: Sequence[Table], *, by: str) -> Graph:
+    """The graph in which tables write what the neurons wrote that they stand for.
+
+    Tables over real numbers are left alone: their neurons stay.
+    """
+    tables = [t for t in tables if t.values]
+    if not tables:
+        return graph
+    cut = np.concatenate([t.neurons for t in tables])
+    graph, rest = _without_neurons(graph, mlp, cut, by)
+    draft = Draft(graph, by)
+    written = [rest, *(_drafted(draft, t, graph[mlp.out].type) for t in tables)]
+    total = draft.add("component.add", written, graph[mlp.out].type, hint=f"{mlp.out}.by_table")
+    return draft.into({mlp.out: total})
+
+
+def _drafted(draft: Draft, table: Table, type: Type) -> str:
+    """A table as nodes: the variable's values numbered, and a row for each."""
+    axis = f"cases_{len(table.values)}"
+    draft.axes[axis] = Axis(axis, len(table.values))
+    attrs = {"rows": [[v, k] for k, v in enumerate(table.values)], "other": -1}
+    case = draft.add("symbolic.lookup", [table.node], Type("category", SEQUENCE, axis), attrs, hint=f"{table.node}.case")
+    weight = np.asarray(table.rows, np.float32)
+    return draft.add("component.embed", [case], type, hint=f"{table.node}.written", tensors={"weight": weight})
+
+
+def _without_neurons(graph: Graph, mlp: Mlp, cut: NDArray[np.int64], by: str) -> tuple[Graph, str]:
+    """The graph whose MLP lacks some neurons, and the node that writes what is left (the old one with other tensors)."""
+    out, hidden = graph[mlp.out], graph[graph[mlp.active].inputs[0]]
+    keep = np.setdiff1d(np.arange(out_weight(graph, mlp).shape[0]), cut)
+    reach = np.linalg.norm(out_weight(graph, mlp)[keep], axis=1)
+    tensors: dict[str, Array] = {}
+    nodes = {}
+    for node, axis in ((hidden, 1), (out, 0)):
+        roles = dict(node.tensors)
+        for role, name in node.tensors.items():
+            if role == "bias" and node is out:
+                continue
+            roles[role] = f"{name}-cut"
+            tensors[roles[role]] = np.ascontiguousarray(np.take(graph.tensors[name], keep, axis=axis if role == "weight" else 0))
+        nodes[node.id] = replace(node, tensors=roles)
+    if not len(keep) or not reach.any():
+        draft = Draft(graph, by)
+        bias = out.tensors.get("bias")
+        value = graph.tensors[bias] if bias else np.zeros(out_weight(graph, mlp).shape[1], np.float32)
+        rest = draft.add("component.constant", [out.inputs[0]], out.type, hint=f"{mlp.out}.bias", tensors={"value": value})
+        return draft.whole(), rest
+    return graph.with_nodes([nodes.get(n.id, n) for n in graph.nodes], tensors=tensors), mlp.out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import comb, log2
+from math import log2
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,7 +154,7 @@ def among(column: Column, target: Mask) -> Phrase | None:
             flip = negated
         return draft.add("symbolic.not", [inside], type, hint=f"not_{inside}") if flip else inside
 
-    bits = 2 * REFER + log2(size + 1) + log2(comb(size, len(values)) + 1) + negated
+    bits = 1.5 * REFER + len(values) * log2(size + 1) + negated
     return Phrase(bits, "bool", target, write, (column.node,))
 
 

@@ -1,0 +1,199 @@
+"""Which group, if any, a network computes in: read off the table of its answers to all pairs of tokens.
+
+A table [n, n] of answers is that of a group up to names when one can call the rows, the columns and the answers by
+elements so that answer = row · column (an isotope; A. A. Albert 1943, "Quasigroups I"). Names are found by taking one
+row and one column as the identity. Cyclic and dihedral groups are recognised by an element that generates enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import gcd
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Int
+
+Table: TypeAlias = Int[np.ndarray, "n n"]
+Names: TypeAlias = Int[np.ndarray, " n"]
+Kind: TypeAlias = Literal["cyclic", "dihedral", "other"]
+
+_ANCHORS = 4  # rows and columns that are tried as the identity, where the table has errors
+_GENERATORS = 8
+_TRIPLES = 4096  # triples on which the associative law is tested
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A group that a table of answers belongs to, and what rows, columns and answers are called in it.
+
+    Attributes:
+        kind: `cyclic`: elements 0 … n-1 add modulo n; `dihedral`: element k < n/2 turns by k, element n/2 + k flips
+            first and then turns by k; `other`: neither, and elements are called as the answers.
+        order: n.
+        period: how many turns there are: n, or n/2 for a dihedral group.
+        rows, columns, answers: the element that each row, column and answer stands for.
+        agreement: share of the table that `answer = row · column` predicts.
+        associative: share of triples of elements that obey the associative law.
+    """
+
+    kind: Kind
+    order: int
+    period: int
+    rows: Names
+    columns: Names
+    answers: Names
+    agreement: float
+    associative: float
+
+
+def find_group(table: Table, *, seed: int = 0) -> Group | None:
+    """The group whose table this is, with the plainest names; None where the table is no group's, not even nearly.
+
+    Args:
+        table: [n, n] numbers of answers, from 0 to n-1; errors of a few per cent are borne.
+        seed: picks triples for the associative law.
+    """
+    n = len(table)
+    rng = np.random.default_rng(seed)
+    best: Group | None = None
+    for row, column in _anchors(table):
+        product = _product(table, row, column)
+        if product is None or not _is_nearly_latin(product) or (associative := _associativity(product, rng)) < 0.9:
+            continue
+        group = _recognised(table, product, row, column, associative)
+        if best is None or group.agreement > best.agreement:
+            best = group
+        if best.agreement == 1.0:
+            break
+    return best if n > 1 else None
+
+
+def multiplied(kind: Kind, period: int, a: Int[np.ndarray, "..."], b: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
+    """a · b in the cyclic group of this order, or in the dihedral group with this many turns."""
+    if kind == "cyclic":
+        return (a + b) % period
+    flipped = a >= period
+    turn = (a % period + np.where(flipped, -1, 1) * (b % period)) % period
+    return turn + period * (flipped != (b >= period))
+
+
+def _anchors(table: Table) -> Iterator[tuple[int, int]]:
+    """Rows and columns that may stand for the identity, those that leave the other argument as it is first."""
+    same = np.arange(len(table))
+    rows = np.argsort(-(table == same).mean(1), kind="stable")[:_ANCHORS]
+    columns = np.argsort(-(table.T == same).mean(1), kind="stable")[:_ANCHORS]
+    yield from ((int(r), int(c)) for r in rows for c in columns)
+
+
+def _product(table: Table, row: int, column: int) -> Table | None:
+    """The table with rows and columns called by the answers in one column and one row; None where they repeat."""
+    by_row, by_column = table[:, column], table[row]
+    n = len(table)
+    if len(np.unique(by_row)) < n or len(np.unique(by_column)) < n:
+        return None
+    product = np.empty_like(table)
+    product[by_row[:, None], by_column[None, :]] = table
+    return product
+
+
+def _associativity(product: Table, rng: np.random.Generator) -> float:
+    a, b, c = rng.integers(len(product), size=(3, _TRIPLES))
+    return float((product[product[a, b], c] == product[a, product[b, c]]).mean())
+
+
+def _is_nearly_latin(product: Table) -> bool:
+    """Whether rows and columns hardly repeat an entry, so that everything has an inverse."""
+    n = len(product)
+    distinct = [len(np.unique(line)) for line in (*product, *product.T)]
+    return float(np.mean(distinct)) > 0.9 * n
+
+
+def _recognised(table: Table, product: Table, row: int, column: int, associative: float) -> Group:
+    """The group with its plainest names."""
+    n = len(table)
+    best: Group | None = None
+    for kind, names in _namings(product, int(table[row, column])):
+        period = n if kind == "cyclic" else n // 2
+        group = _named(kind, period, names[table[:, column]], names[table[row]], names, table, associative)
+        if best is None or group.agreement > best.agreement:
+            best = group
+        if best.agreement == 1.0:
+            break
+    if best is not None and best.agreement > 0.9:
+        return _plainest(best, table)
+    same = float((product[table[:, column][:, None], table[row][None]] == table).mean())
+    return Group("other", n, n, table[:, column], table[row], np.arange(n), same, associative)
+
+
+def _named(
+    kind: Kind, period: int, rows: Names, columns: Names, answers: Names, table: Table, associative: float
+) -> Group:
+    agreement = float((multiplied(kind, period, rows[:, None], columns[None]) == answers[table]).mean())
+    return Group(kind, len(table), period, rows, columns, answers, agreement, associative)
+
+
+def _namings(product: Table, identity: int) -> Iterator[tuple[Kind, Names]]:
+    """A few ways to call the elements after the powers of a generator; several, as powers inherit a table's errors."""
+    n = len(product)
+    orders = np.array([_order(product, g, identity) for g in range(n)])
+    generators = np.flatnonzero(orders == n)
+    for g in generators[:_GENERATORS]:
+        yield "cyclic", _inverse(_powers(product, int(g), identity, n))
+    if len(generators) or n % 2 or n < 6:
+        return
+    for g in np.flatnonzero(orders == n // 2)[:_GENERATORS]:
+        turns = _powers(product, int(g), identity, n // 2)
+        outside = np.setdiff1d(np.arange(n), turns)
+        if len(outside) == n // 2 and (orders[outside] == 2).mean() > 0.9:
+            yield "dihedral", _inverse(np.concatenate([turns, product[turns, outside[0]]]))
+
+
+def _order(product: Table, g: int, identity: int) -> int:
+    """How often an element is multiplied by itself until it is the identity; 0 where it never is."""
+    x, k = g, 1
+    while x != identity and k <= len(product):
+        x, k = int(product[x, g]), k + 1
+    return k if x == identity else 0
+
+
+def _powers(product: Table, g: int, identity: int, count: int) -> Names:
+    powers = [identity]
+    for _ in range(count - 1):
+        powers.append(int(product[powers[-1], g]))
+    return np.array(powers)
+
+
+def _inverse(elements: Names) -> Names:
+    """For each answer, its place in this list (0 where errors in the table leave one out)."""
+    names = np.zeros_like(elements)
+    names[elements] = np.arange(len(elements))
+    return names
+
+
+def _plainest(group: Group, table: Table) -> Group:
+    """The group after the renaming of its elements that lets most rows, columns and answers be called by themselves."""
+    own = np.arange(group.order)
+    best, plain = group, -1
+    for rows, columns, answers in _renamings(group):
+        same = int((rows == own).sum() + (columns == own).sum() + (answers == own).sum())
+        if same > plain:
+            best = _named(group.kind, group.period, rows, columns, answers, table, group.associative)
+            plain = same
+    return best
+
+
+def _renamings(group: Group) -> Iterator[tuple[Names, Names, Names]]:
+    """Automorphisms, and for commuting elements another one taken for zero as well."""
+    n, rows, columns, answers = group.period, group.rows, group.columns, group.answers
+    for unit in (u for u in range(1, max(n, 2)) if gcd(u, n) == 1):
+        if group.kind == "cyclic":
+            r, c, z = unit * rows % n, unit * columns % n, unit * answers % n
+            for a, b in ((0, 0), (r[0], 0), (0, c[0]), (r[0], c[0])):
+                yield (r - a) % n, (c - b) % n, (z - a - b) % n
+        else:
+            for flip in range(n):
+                yield tuple(  # type: ignore[misc]
+                    (unit * (x % n) + flip * (x >= n)) % n + n * (x >= n) for x in (rows, columns, answers)
+                )

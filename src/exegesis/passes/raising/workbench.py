@@ -1,0 +1,157 @@
+"""The graph while its layers are raised one after the other, what is known of every position, and how a change is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from exegesis.ir import Axis, Graph, Site, Type, price
+from exegesis.measure import Bench
+from exegesis.passes.draft import Draft
+from exegesis.passes.manager import Attempt
+from exegesis.passes.raising.columns import Column, Mask, Positions
+from exegesis.passes.raising.head_view import SEQUENCE
+
+Real = NDArray[np.floating]
+
+TRUTH = Axis("truth", 2, ("False", "True"))
+_STILL = 1e-4
+
+
+@dataclass
+class Workbench:
+    """What the raising of a layer works on.
+
+    Attributes:
+        graph: the program so far; its outputs after the first are the variables on offer.
+        bench: inputs and the network's answers.
+        known: columns of the variables.
+        tokens, place: the input variable, and the one that holds the position itself.
+        by: the pass, for provenance.
+        seed: for whatever is sampled.
+    """
+
+    graph: Graph
+    bench: Bench
+    known: Positions
+    tokens: str
+    place: str
+    by: str
+    seed: int
+    attempts: list[Attempt] = field(default_factory=list)
+
+    @classmethod
+    def on(cls, graph: Graph, bench: Bench, by: str, seed: int) -> Workbench:
+        """A workbench on which tokens and positions are known."""
+        tokens = next(n.id for n in graph.inputs if n.op == "input.tokens")
+        place = next((n.id for n in graph.inputs if n.op == "input.positions"), None)
+        draft = Draft(replace(graph, axes={**graph.axes, "key": Axis("key")}), by)
+        if place is None:
+            place = draft.add("component.arange", [tokens], Type("int", SEQUENCE), hint="place")
+        graph = draft.whole(outputs=(*graph.outputs, place))  # on offer while this lasts, so that it is not pruned
+        made = cls(graph, bench, Positions(bench), tokens, place, by, seed)
+        for node in (tokens, place):
+            made.known.learn(graph, node)
+        return made
+
+    @property
+    def columns(self) -> list[Column]:
+        """Everything that is known of the positions."""
+        return self.known.columns
+
+    def draft(self) -> Draft:
+        """A draft over the graph as it is."""
+        return Draft(self.graph, self.by)
+
+    @cached_property
+    def apart(self) -> tuple[str, NDArray[np.int64]] | None:
+        """Where nothing is scored, if tokens or places tell: the variable that does, and its categories [n], -1 where scored."""
+        scored = self.known.scored
+        for column in self.columns:
+            if column.node not in (self.tokens, self.place):
+                continue
+            if not np.intersect1d(column.values[scored], column.values[~scored]).size:
+                return column.node, np.where(scored, -1, column.values.astype(np.int64))
+        return None
+
+    def which_count(self, node: str, values: Real, put: Callable[[int, Tensor], Tensor]) -> Mask:
+        """The positions at which it matters how a value varies.
+
+        All of them, unless the output stays where it is when every position without a score gets the mean of those like it.
+
+        Args:
+            node: whose value.
+            values: [n, width], that value, or the part of it in question.
+            put: `(batch, part) → value` of the node with other values [b, s, width] in that part.
+        """
+        everywhere = np.ones(len(self.known), bool)
+        if self.apart is None:
+            return everywhere
+        given = self.known.tensors(self.at_rest(values))
+        still = self._still(node, [put(k, part) for k, part in enumerate(given)])
+        return self.known.scored if still else everywhere
+
+    def at_rest(self, values: Real) -> Real:
+        """Values [n, width] with the mean of all positions like it at every position that is not scored."""
+        held = values.copy()
+        if self.apart is not None:
+            for kind in np.unique(self.apart[1][self.apart[1] >= 0]):
+                here = self.apart[1] == kind
+                held[here] = values[here].mean(0)
+        return held
+
+    def _still(self, node: str, given: Sequence[Tensor]) -> bool:
+        """Whether the output stays where it is at scored positions when values are put in a node's place."""
+        out, moved, size = self.graph.outputs[0], 0.0, 1e-12
+        now = self.bench.each(self.graph, [out])
+        then = self.bench.each(self.graph, [out], lambda k: {node: given[k]})
+        for (seen, old), (_, new) in zip(now, then, strict=True):
+            moved = max(moved, _largest((new[out] - old[out])[seen.scored]))
+            size = max(size, _largest(old[out][seen.scored]))
+        return moved <= _STILL * size
+
+    def keeps(self, node: str, given: Sequence[Tensor]) -> float:
+        """Share of answers that stay as they are when values are put in a node's place, batch by batch."""
+        return self.bench.agreement_given(self.graph, lambda k: {node: given[k]})
+
+    def offer(self, node: str, classes: Sequence[int] = ()) -> None:
+        """Puts a variable of the graph on offer, and learns its columns."""
+        self.graph = replace(self.graph, outputs=tuple(dict.fromkeys((*self.graph.outputs, node))))
+        self.known.learn(self.graph, node, classes)
+
+    def locate(self, node: str, sites: Sequence[Site], tensors: Mapping[str, NDArray[np.generic]] | None = None) -> None:
+        """Notes that a variable of the graph lives at these sites too."""
+        old = self.graph[node]
+        added = tuple(s for s in sites if s not in old.sites)
+        nodes = [replace(n, sites=(*n.sites, *added)) if n.id == node else n for n in self.graph.nodes]
+        self.graph = self.graph.with_nodes(nodes, tensors=tensors)
+
+    def cost(self, node: str) -> float:
+        """The bits of the symbolic nodes that a variable is made of."""
+        return price(replace(self.graph, outputs=(node,)).pruned()).symbolic_bits
+
+    def note(self, where: str, outcome: str, *, applied: bool, **figures: float) -> None:
+        """Records what was tried."""
+        self.attempts.append(Attempt(where, outcome, applied, tuple(figures.items())))
+
+
+def class_axis(draft: Draft, column: Column) -> str:
+    """The axis over the values of a column, declared where it does not exist yet."""
+    if column.kind == "category" and column.axis is not None:
+        return column.axis
+    if column.kind == "bool":
+        draft.axes["truth"] = TRUTH
+        return "truth"
+    size = int(column.values.max()) + 1
+    name = f"number_{size}"
+    draft.axes[name] = Axis(name, size)
+    return name
+
+
+def _largest(value: Tensor) -> float:
+    return float(value.abs().max()) if value.numel() else 0.0
