@@ -94,7 +94,6 @@ class Executor:
                 for change in changes.get(node.id, ()):
                     value = intervene(change, node, value)
                 values[node.id] = value
-                del value  # else this frame keeps it alive until the next one is computed
                 for source in () if node.id in given else node.inputs:
                     pending[source] -= 1
                     if not pending[source]:

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from exegesis.ir import InputError
@@ -23,7 +22,7 @@ _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 def load_folder(folder: Path) -> nn.Module:
-    """The network of a Hugging Face folder, float32.
+    """The network of a Hugging Face folder, in the precision it was saved in.
 
     The class is the one that `config.json` names where transformers has it, else the causal language model of its
     `model_type`, else its base model.
@@ -54,7 +53,6 @@ def load_folder(folder: Path) -> nn.Module:
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
-                dtype=torch.float32,
             )
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -212,5 +212,5 @@ def _mesh(index: Index, node: Node, value: Tensor) -> tuple[Tensor, ...]:
             )
         if outside := [p for p in places if not -size <= p < size]:
             raise InterventionError(f"{node.id!r} has no index {outside[0]} along {axis!r}, which has size {size}.")
-        chosen[at] = torch.tensor([p % size for p in places], dtype=torch.long, device=value.device)
+        chosen[at] = torch.tensor(places, dtype=torch.long, device=value.device)
     return tuple(c.view([-1 if i == k else 1 for k in range(value.ndim)]) for i, c in enumerate(chosen))
