@@ -167,6 +167,14 @@ def test_the_output_that_counts() -> None:
             output_tensor(nothing, "n")
 
 
+def test_networks_of_the_zoo_go_by_name() -> None:
+    network = load("zoo:majority")
+    assert network.name == "zoo:majority"
+    assert network.logits(**network.example()).shape[:2] == (2, 3)
+    with pytest.raises(InputError, match="has no network 'ghost'"):
+        load("zoo:ghost")
+
+
 def test_what_is_no_network(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"is no network: a folder, file\.py:function or zoo:name"):
         load(tmp_path / "ghost")
