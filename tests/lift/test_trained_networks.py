@@ -125,6 +125,6 @@ def test_architecture_of_transformers(name: str) -> None:
     assert found.certificate.share.numbers > 0.98
     count = {k: sum(n.op == f"component.{k}" for n in found.graph.nodes) for k in WRITTEN[name]}
     assert count == WRITTEN[name]
-    assert found.graph["L1.resid_post"].inputs[-1] == ("L1.mlp.out" if name != "bert" else "L1.mlp.out")
+    assert found.graph["L1.resid_post"].inputs[-1] == "L1.mlp.out"
     if name == "llama":
         assert found.graph.axes["kv_head"].size == 2

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from exegesis.lift.bench import Bench, Cell, Ref
+from exegesis.lift.bench import Bench, Cell, Ref, Shape
 
 
 def source(bench: Bench, cell: Cell, index: int) -> Cell | None:
@@ -43,3 +43,8 @@ def is_last_axis(axes: Any, rank: int) -> bool:
     if isinstance(axes, list | tuple):
         return len(axes) == 1 and is_last_axis(axes[0], rank)
     return isinstance(axes, int) and axes in (-1, rank - 1)
+
+
+def like(bench: Bench, shape: Shape) -> str | None:
+    """The input with the batch and position axes of a stream [b, s, d], where there is one."""
+    return next((c.id for c in bench.inputs if c.shape and len(shape) == 3 and c.shape[:2] == shape[:2]), None)

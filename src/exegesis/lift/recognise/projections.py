@@ -9,6 +9,7 @@ import torch
 
 from exegesis.lift.affine import RowMap, Stretch, is_looked_at, read_map, stretch_to
 from exegesis.lift.bench import Bench, Cell, Ref, Reference, Shape
+from exegesis.lift.recognise.matching import like
 
 MAKER = "lift.projections"
 
@@ -158,7 +159,7 @@ def _write(bench: Bench, stretch: Stretch, found: RowMap) -> bool:
         bias = _made(
             bench, stretch, "constant", end.shape or (), tensors={"value": found.bias}, role=("bias", attention)
         )
-        bias.args = (Ref(current),)
+        bias.args = (Ref(like(bench, end.shape or ()) or current),)
         both = _made(bench, stretch, "add", end.shape or (), reference=end.reference)
         both.args = (Ref(current), Ref(bench.add(bias)))
         current = bench.add(both)

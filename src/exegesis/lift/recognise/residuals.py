@@ -8,7 +8,7 @@ from torch import Tensor
 from exegesis.lift.affine import sample_sizes
 from exegesis.lift.bench import Bench, Cell, Ref
 from exegesis.lift.evaluate import NotComputable, evaluate
-from exegesis.lift.recognise.matching import constant
+from exegesis.lift.recognise.matching import constant, like
 
 MAKER = "lift.residuals"
 
@@ -79,12 +79,10 @@ def _writer(bench: Bench, source: Cell, total: Cell) -> str:
 
 
 def _like(bench: Bench, total: Cell) -> str:
-    """A value with the batch and position axes of a sum: an input where one has them."""
+    """A value with the batch and position axes of a sum: an input, or one of the sum's own."""
     shape = total.shape or ()
-    for cell in bench.inputs:
-        if cell.shape is not None and cell.shape[:2] == shape[:2] and len(shape) == 3:
-            return cell.id
-    return next(a.id for a in total.args if isinstance(a, Ref) and bench[a.id].shape == shape)
+    found = like(bench, shape)
+    return found or next(a.id for a in total.args if isinstance(a, Ref) and bench[a.id].shape == shape)
 
 
 def _constant(bench: Bench, source: Cell, total: Cell, value: Tensor) -> str:
