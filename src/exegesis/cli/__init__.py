@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -20,10 +21,11 @@ for _command in (commands.decompile, commands.show, commands.verify, commands.li
     app.command(_command.__name__)(_command)
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         print(f"exegesis {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -46,4 +48,5 @@ def _describe(
 
 def main() -> None:
     """Runs the command line and exits."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # advice on padding is not for those who decompile
     app(prog_name="exegesis")

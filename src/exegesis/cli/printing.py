@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.padding import Padding
@@ -14,6 +15,9 @@ from rich.text import Text
 
 from exegesis.emit import Module
 from exegesis.evidence import Verdict
+
+if TYPE_CHECKING:
+    from exegesis.zoo import Card
 
 _STYLE = {"yes": "bold green", "no": "bold red", "not decided": "bold yellow"}
 
@@ -51,6 +55,16 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     for row in verdict.table():
         table.add_row(row.what, Text(row.figure, _STYLE.get(row.figure, "bold")), Text(row.detail, "dim"))
     console.print(Padding(table, (1, 0, 0, 0)))
+
+
+def print_zoo(console: Console, cards: Sequence[Card]) -> None:
+    """Two lines for each network of the zoo: what it does, and how it is built."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 1, 0))
+    for card in cards:
+        accuracy = card.accuracy.get("test", max(card.accuracy.values(), default=0.0))
+        built = f"{card.architecture}; {card.parameters:,} parameters, {accuracy:.1%} right on test"
+        table.add_row(Text(f"zoo:{card.name}", "bold"), Text.assemble(card.what, "\n", (built, "dim")))
+    console.print(table)
 
 
 def bits(value: float) -> str:
