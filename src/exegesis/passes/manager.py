@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -63,6 +63,7 @@ class Outcome:
     attempts: tuple[Attempt, ...] = ()
 
 
+@runtime_checkable
 class Pass(Protocol):
     """A pass: a frozen config that turns one graph into another."""
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from exegesis.behavior import Behavior, SequenceSplit
-from exegesis.ir import Graph, InputError
+from exegesis.ir import Graph, InputError, price
 from exegesis.ir.progress import Progress, Silent
 from exegesis.lift import Lifted, lift
 from exegesis.measure import Bench
@@ -84,7 +84,9 @@ def prepare(
         raise InputError("Decompiling networks over arrays is not built yet; sequences of tokens are.")
     progress.pass_started("lift")
     lifted = lift(net.module, example_of(net, source))
-    lifted = replace(lifted, graph=_labelled(lifted.graph, signal))
+    graph = _labelled(lifted.graph, signal)
+    graph = replace(graph, meta={**graph.meta, "lifted_bits": price(graph).opaque_bits})
+    lifted = replace(lifted, graph=graph)
     progress.pass_done("lift", f"{len(lifted.graph.nodes)} nodes")
     progress.pass_started("bench")
     fit, held = _bench_splits(source, seed)

@@ -80,7 +80,9 @@ def codes_of(values: NDArray[np.generic]) -> Codes:
 
 def joint(first: Codes, second: Codes) -> Codes:
     """The codes of pairs."""
-    return np.asarray(np.unique(first * (second.max(initial=0) + 1) + second, return_inverse=True)[1].reshape(-1), np.int64)
+    return np.asarray(
+        np.unique(first * (second.max(initial=0) + 1) + second, return_inverse=True)[1].reshape(-1), np.int64
+    )
 
 
 def decides(source: Codes, target: Codes) -> bool:

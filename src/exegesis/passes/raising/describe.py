@@ -9,7 +9,6 @@ import numpy as np
 from exegesis.passes.raising.clusters import Codes, codes_of, decides, joint, same_partition
 from exegesis.passes.raising.columns import Column, Mask
 from exegesis.passes.raising.phrases import (
-    REFER,
     Phrase,
     among,
     compared,
@@ -23,7 +22,7 @@ from exegesis.passes.raising.phrases import (
 )
 
 _PERIODS = range(2, 13)
-_WEIGHTS = ((1, -1), (1, 1), (2, -1), (1, -2), (2, 1), (1, 2), (3, -1), (1, -3), (3, 1), (1, 3), (3, -2), (2, -3))
+_WEIGHTS = tuple((a, b) for a in (1, 2, 3) for b in (1, -1, 2, -2, 3, -3) if a != abs(b) or a == 1)
 _MOST_ROWS = 64
 _LONG = 60.0  # bits; a shorter phrase about one variable makes it idle to look at two
 
@@ -89,7 +88,8 @@ def phrases(target: Codes, keys: Sequence[Column]) -> Iterator[Phrase]:
 
 def _about_one(target: Codes, key: Column, is_binary: bool) -> Iterator[Phrase]:
     if is_binary:
-        yield from truths(target == 1, key)
+        for holds in (target == 1, target == 0):
+            yield from truths(holds, key)
     if key.kind == "int":
         yield from (remainder(itself(key), p) for p in _PERIODS if key.values.min(initial=0) >= 0)
 
@@ -126,13 +126,19 @@ def _sums(target: Codes, keys: Sequence[Column], is_binary: bool) -> Iterator[Ph
         weights = [(1, b, c) for b in (1, -1, 2, -2) for c in (1, -1, 2, -2)]
     for w in weights:
         form = total(list(zip(w, keys, strict=True)), 0)
-        if form.kind == "int" and len(keys) == 2 and (low := int(form.values.min())) < 0:
-            form = total(list(zip(w, keys, strict=True)), -low)
+        if form.kind == "int":
+            form = min((_lifted(v, keys) for v in (w, tuple(-x for x in w))), key=lambda f: f.bits)
         if is_binary:
-            if (found := threshold(total(list(zip(w, keys, strict=True)), 0), target == 1)) is not None:
-                yield found
+            plain = total(list(zip(w, keys, strict=True)), 0)
+            yield from (found for holds in (target == 1, target == 0) if (found := threshold(plain, holds)) is not None)
         else:
             yield form
+
+
+def _lifted(weights: Sequence[int], keys: Sequence[Column]) -> Phrase:
+    """A form of whole numbers that is never negative, so that it can be sought: the category none is negative."""
+    low = int(total(list(zip(weights, keys, strict=True)), 0).values.min())
+    return total(list(zip(weights, keys, strict=True)), max(0, -low))
 
 
 def _junctions(target: Mask, first: Column, second: Column) -> Iterator[Phrase]:
@@ -160,8 +166,3 @@ def _shortest(target: Mask, key: Column) -> Phrase | None:
         return None
     options = list(truths(target, key)) + [denied(p) for p in truths(~target, key)]
     return min(options, key=lambda p: p.bits, default=None)
-
-
-def overhead() -> float:
-    """What it costs to have one more variable."""
-    return 2 * REFER

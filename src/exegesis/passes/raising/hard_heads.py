@@ -15,7 +15,7 @@ from exegesis.passes.raising.columns import Column, Mask
 
 Indices = NDArray[np.int64]
 
-_UNIFORM = 0.01
+_UNEVEN = 0.05
 _MOST_PAIRS = 6_000_000
 
 
@@ -50,7 +50,9 @@ class Pairs:
         if len(self.query) <= most:
             return self
         queries = np.unique(self.query)
-        kept = np.random.default_rng(seed).choice(queries, max(1, len(queries) * most // len(self.query)), replace=False)
+        kept = np.random.default_rng(seed).choice(
+            queries, max(1, len(queries) * most // len(self.query)), replace=False
+        )
         return self.at(np.isin(self.query, kept))
 
 
@@ -67,9 +69,10 @@ def harden(patterns: Sequence[Tensor], counts: Sequence[Tensor], causal: bool) -
     queries, keys, looked, start = [], [], [], 0
     for pattern, count in zip(patterns, counts, strict=True):
         rows, length = count.shape
-        chosen = pattern > 0.5 * pattern.max(-1, keepdim=True).values
+        most = pattern.max(-1, keepdim=True).values
+        chosen = pattern > 0.5 * most
         even = chosen / chosen.sum(-1, keepdim=True)
-        if float(((pattern - even).abs().amax(-1) * count).max()) > _UNIFORM:
+        if float(((pattern - even).abs() / most).amax(-1).masked_fill(~count, 0).max()) > _UNEVEN:
             return None
         seen = count[:, :, None].expand(rows, length, length)
         if causal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,6 +79,7 @@ class Table:
         values: the values that the variable takes; empty where it is a real number.
         rows: [len(values), d], what is written for each; for a real number [2, d], a slope and a constant.
         written: [n, d], what that gives at every position of the bench.
+        rest: a variable and rows by its category, for positions at which the table does not count.
     """
 
     node: str
@@ -86,6 +87,7 @@ class Table:
     values: tuple[int, ...]
     rows: Real
     written: Real
+    rest: tuple[str, Mapping[int, Real]] | None = None
 
 
 def with_tables(graph: Graph, mlp: Mlp, tables: Sequence[Table], *, by: str) -> Graph:
@@ -106,11 +108,19 @@ def with_tables(graph: Graph, mlp: Mlp, tables: Sequence[Table], *, by: str) -> 
 
 def _drafted(draft: Draft, table: Table, type: Type) -> str:
     """A table as nodes: the variable's values numbered, and a row for each."""
-    axis = f"cases_{len(table.values)}"
-    draft.axes[axis] = Axis(axis, len(table.values))
+    rows = [*table.rows, *(table.rest[1].values() if table.rest else ())]
+    axis = f"cases_{len(rows)}"
+    draft.axes[axis] = Axis(axis, len(rows))
+    kind = Type("category", SEQUENCE, axis)
     attrs = {"rows": [[v, k] for k, v in enumerate(table.values)], "other": -1}
-    case = draft.add("symbolic.lookup", [table.node], Type("category", SEQUENCE, axis), attrs, hint=f"{table.node}.case")
-    weight = np.asarray(table.rows, np.float32)
+    case = draft.add("symbolic.lookup", [table.node], kind, attrs, hint=f"{table.node}.case")
+    if table.rest is not None:
+        variable, kinds = table.rest[0], list(table.rest[1])
+        aside = draft.add("symbolic.is_in", [variable], Type("bool", SEQUENCE), {"values": kinds}, hint="aside")
+        attrs = {"rows": [[v, len(table.values) + k] for k, v in enumerate(kinds)], "other": -1}
+        own = draft.add("symbolic.lookup", [variable], kind, attrs, hint=f"{table.node}.aside")
+        case = draft.add("symbolic.prefer", [aside, own, case], kind, hint=f"{table.node}.or_aside")
+    weight = np.array(rows, np.float32)
     return draft.add("component.embed", [case], type, hint=f"{table.node}.written", tensors={"weight": weight})
 
 
@@ -127,12 +137,16 @@ def _without_neurons(graph: Graph, mlp: Mlp, cut: NDArray[np.int64], by: str) ->
             if role == "bias" and node is out:
                 continue
             roles[role] = f"{name}-cut"
-            tensors[roles[role]] = np.ascontiguousarray(np.take(graph.tensors[name], keep, axis=axis if role == "weight" else 0))
+            tensors[roles[role]] = np.ascontiguousarray(
+                np.take(graph.tensors[name], keep, axis=axis if role == "weight" else 0)
+            )
         nodes[node.id] = replace(node, tensors=roles)
     if not len(keep) or not reach.any():
         draft = Draft(graph, by)
         bias = out.tensors.get("bias")
         value = graph.tensors[bias] if bias else np.zeros(out_weight(graph, mlp).shape[1], np.float32)
-        rest = draft.add("component.constant", [out.inputs[0]], out.type, hint=f"{mlp.out}.bias", tensors={"value": value})
+        rest = draft.add(
+            "component.constant", [out.inputs[0]], out.type, hint=f"{mlp.out}.bias", tensors={"value": value}
+        )
         return draft.whole(), rest
     return graph.with_nodes([nodes.get(n.id, n) for n in graph.nodes], tensors=tensors), mlp.out

@@ -17,7 +17,7 @@ from exegesis.passes.raising.columns import Column, Mask
 from exegesis.passes.raising.head_view import SEQUENCE
 
 REFER = 6.0  # bits to name an operation, or a variable
-_DENIED = {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}
+_AWKWARD = {"!=": 0.5, "<=": 0.1, ">=": 0.1}  # bits; of two ways to say one thing, people prefer the plainer
 _COMPARE: dict[str, Callable[[NDArray[np.generic], float], Mask]] = {
     ">": np.greater,
     ">=": np.greater_equal,
@@ -91,7 +91,8 @@ def compared(of: Phrase, relation: str, to: float) -> Phrase:
         attrs = {"is": relation, "to": tidy(to)}
         return draft.add("symbolic.compare", [number], Type("bool", SEQUENCE), attrs, hint=f"{number}_compared")
 
-    return Phrase(of.bits + REFER / 2 + number_bits(to), "bool", _COMPARE[relation](of.values, to), write, of.of)
+    bits = of.bits + REFER / 2 + number_bits(to) + _AWKWARD.get(relation, 0)
+    return Phrase(bits, "bool", _COMPARE[relation](of.values, to), write, of.of)
 
 
 def threshold(of: Phrase, target: Mask) -> Phrase | None:
@@ -154,7 +155,7 @@ def among(column: Column, target: Mask) -> Phrase | None:
             flip = negated
         return draft.add("symbolic.not", [inside], type, hint=f"not_{inside}") if flip else inside
 
-    bits = 1.5 * REFER + len(values) * log2(size + 1) + negated
+    bits = REFER + (values == [0]) if column.kind == "bool" else 1.5 * REFER + len(values) * log2(size + 1) + negated
     return Phrase(bits, "bool", target, write, (column.node,))
 
 
@@ -167,7 +168,9 @@ def remainder(of: Phrase, period: int, plus: int = 0) -> Phrase:
         draft.axes[axis] = Axis(axis, period)
         attrs = {"period": period, **({"plus": plus} if plus else {})}
         number = of.write(draft)
-        return draft.add("symbolic.mod", [number], Type("category", SEQUENCE, axis), attrs, hint=f"{number}_mod_{period}")
+        return draft.add(
+            "symbolic.mod", [number], Type("category", SEQUENCE, axis), attrs, hint=f"{number}_mod_{period}"
+        )
 
     bits = of.bits + REFER + integer_bits(period) + (integer_bits(plus) if plus else 0)
     return Phrase(bits, "category", values, write, of.of)

@@ -10,6 +10,7 @@ contributes is not decided by one known variable.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,8 +78,9 @@ def raise_hard_head(work: Workbench, block: Block, head: int, number: int) -> bo
         work.note(label, "writes the same everywhere: dropped", applied=True)
         _drop(work, block, head, seen[block.mix])
         return True
-    mixed = np.concatenate([m.reshape(-1, m.shape[-1]).numpy() for m in seen[block.mix]])
-    counts = work.which_count(block.mix, mixed, _putting(work, block, head))
+    mixed = _laid_out(seen[block.mix])
+    before = _laid_out([got[block.mix][:, number] for _, got in work.bench.each(work.start, [block.mix])])
+    counts = work.which_count(block.mix, mixed, before, _putting(work, block, head))
     pairs = harden(seen[block.pattern], _tensors(work, counts), block.causal)
     if pairs is None:
         return False
@@ -86,12 +88,17 @@ def raise_hard_head(work: Workbench, block: Block, head: int, number: int) -> bo
     if looks is None:
         work.note(label, "looks at sets of positions that no two variables decide", applied=False)
         return False
-    contributed = np.concatenate([v.reshape(-1, v.shape[-1]).numpy() for v in seen[block.values]])
+    contributed = _laid_out(seen[block.values])
     gathers = _gathers(work, pairs, looks, contributed)
     if gathers is None:
         work.note(label, "what it gathers is no function of one variable", applied=False)
         return False
     return _replace(work, block, head, number, pairs, looks, gathers, contributed, seen[block.mix])
+
+
+def _laid_out(parts: list[Tensor]) -> Real:
+    """Values [b, s, width] of every batch, end to end."""
+    return np.concatenate([p.reshape(-1, p.shape[-1]).numpy() for p in parts])
 
 
 def _putting(work: Workbench, block: Block, head: int) -> Callable[[int, Tensor], Tensor]:
@@ -111,7 +118,7 @@ def _tensors(work: Workbench, mask: Mask) -> list[Tensor]:
 
 
 def _is_silent(work: Workbench, block: Block, head: int, mixes: list[Tensor]) -> bool:
-    written = np.concatenate([m.reshape(-1, m.shape[-1]).numpy() for m in mixes]) @ write_weight(work.graph, block, head)
+    written = _laid_out(mixes) @ write_weight(work.graph, block, head)
     return bool(np.ptp(written, axis=0).max() <= _SILENT * max(1.0, float(np.abs(written).max())))
 
 
@@ -127,19 +134,29 @@ def _drop(work: Workbench, block: Block, head: int, mixes: list[Tensor]) -> None
 def _looks(work: Workbench, pairs: Pairs, causal: bool) -> _Looks | None:
     """The cheapest way to say where the head looks: with no resting place, or with one."""
     few = pairs.thinned(_MOST_PAIRS, work.seed)
-    rows = np.concatenate([np.repeat(np.arange(b), s) for b, s in work.known.shapes])
-    starts = np.cumsum([0, *(b for b, _ in work.known.shapes)])[:-1]
-    rows = rows + np.concatenate([np.full(b * s, start) for (b, s), start in zip(work.known.shapes, starts, strict=True)])
     options = [_Looks(r, Rest.NONE, None)] if (r := _relation(work, few, causal)) else []
-    for column, category in resting_places([c for c in work.columns if c.node in (work.tokens, work.place)], rows):
+    for column, category in resting_places(
+        [c for c in work.columns if c.node in (work.tokens, work.place)], _rows(work)
+    ):
         at_rest = column.values == category
         how = rests(few, at_rest)
-        if how is Rest.NONE:
-            continue
         others = few.at(~at_rest[few.key])
-        if len(others.query) and (found := _relation(work, others, causal)) is not None:
-            options.append(_Looks(replace(found, bits=found.bits + REFER), how, (column, category)))
+        if how is Rest.NONE or not len(others.query):
+            continue
+        if (found := _relation(work, others, causal)) is not None:
+            draft = work.draft()
+            wrapped = _reaches(work, draft, found.write(draft), pairs, at_rest)
+            options.append(_Looks(replace(found, bits=found.bits + 3 * REFER * wrapped), how, (column, category)))
     return min(options, key=lambda o: o.relation.bits, default=None)
+
+
+def _rows(work: Workbench) -> NDArray[np.int64]:
+    """Which row of the bench every position is in."""
+    rows, start = [], 0
+    for count, length in work.known.shapes:
+        rows.append(np.repeat(np.arange(start, start + count), length))
+        start += count
+    return np.concatenate(rows)
 
 
 def _relation(work: Workbench, pairs: Pairs, causal: bool) -> Relation | None:
@@ -284,7 +301,13 @@ def _offer(
 
 
 def _put(
-    work: Workbench, op: str, inputs: list[str], type: Type, hint: str, sites: tuple[Site, ...], classes: list[int] | None = None
+    work: Workbench,
+    op: str,
+    inputs: list[str],
+    type: Type,
+    hint: str,
+    sites: tuple[Site, ...],
+    classes: list[int] | None = None,
 ) -> None:
     draft = work.draft()
     node = draft.add(op, inputs, type, hint=hint, sites=sites)

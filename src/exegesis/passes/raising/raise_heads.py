@@ -36,6 +36,8 @@ class RaiseHeads:
         close: a selector is offered as a view when its attention is within this total-variation distance of the head's,
         nearly: or when putting it in the head's place leaves this share of the answers as they are.
         views: how many views a head may offer.
+        trials: how many selectors, the closest in attention, are put in the head's place.
+        readable: how many variables of earlier layers a head may read.
         hard: what is gathered counts as a copy when this share of live positions sees one category only.
     """
 
@@ -43,6 +45,8 @@ class RaiseHeads:
     close: float = 0.4
     nearly: float = 0.9
     views: int = 3
+    trials: int = 5
+    readable: int = 4
     hard: float = 0.98
 
     name = NAME
@@ -65,7 +69,7 @@ class RaiseHeads:
         tokens = next(n.id for n in graph.inputs if n.op == "input.tokens")
         state = _State(replace(graph, axes={**graph.axes, "key": Axis("key")}), [tokens])
         for write, heads in [(b.write, b.heads) for b in attention_blocks(graph)]:
-            state.categories += state.gathered
+            state.categories = [*state.categories, *state.gathered][: 1 + self.readable]
             state.gathered = []
             passed = 0
             for number in range(heads):
@@ -108,13 +112,7 @@ def _raise_one(state: _State, block: Block, head: int, number: int, bench: Bench
     draft = Draft(state.graph, NAME)
     parts = [p for partition in PARTITIONS for p in partition(seen.view, draft)]
     candidates = list(dict.fromkeys(c for idiom in SELECTORS for c in idiom(seen.view, draft)))
-    drafted = draft.whole()
-    tried: list[_Tried] = []
-    for selector in candidates:
-        weights = [_normal(got[selector]) for _, got in bench.each(drafted, [selector])]
-        gathered = [torch.bmm(w, table[c.long() + 1]) for w, c in zip(weights, seen.view.variables[value], strict=True)]
-        kept = _agreement(state.graph, block, head, bench, seen, gathered)
-        tried.append(_Tried(selector, weights, kept, _distance(weights, seen.view)))
+    tried = _try(state, draft, block, head, bench, seen, settings, candidates, (value, table))
     figures = tuple((f"{t.selector} {what}", value) for t in tried for what, value in (("keeps", t.kept), ("is off by", t.distance)))
     faithful = [t for t in tried if t.kept >= settings.keep]
     mean = torch.cat([m[:, head][live] for m, live in zip(seen.mixes, seen.view.live, strict=True)]).mean(0)
@@ -134,6 +132,35 @@ def _raise_one(state: _State, block: Block, head: int, number: int, bench: Bench
     _replace(state, block, head, standin.selector, value, table)
     state.attempts.append(Attempt(label, f"{standin.selector} over {value} keeps {standin.kept:.4f} of the answers", True, figures))
     return True
+
+
+def _try(
+    state: _State,
+    draft: Draft,
+    block: Block,
+    head: int,
+    bench: Bench,
+    seen: _Seen,
+    settings: RaiseHeads,
+    candidates: Sequence[str],
+    gathers: tuple[str, Tensor],
+) -> list[_Tried]:
+    """How far each candidate is from the head's attention; and for the closest, and the simplest, what putting it there keeps."""
+    weights: dict[str, list[Tensor]] = {c: [] for c in candidates}
+    for _, got in bench.each(draft.whole(), candidates):
+        for c in candidates:
+            weights[c].append(_normal(got[c]))
+    distance = {c: _distance(weights[c], seen.view) for c in candidates}
+    closest = set(sorted(candidates, key=lambda c: distance[c])[: settings.trials]) | set(candidates[:1])
+    value, table = gathers
+    tried = []
+    for selector in candidates:
+        if selector in closest:
+            pairs = zip(weights[selector], seen.view.variables[value], strict=True)
+            gathered = [torch.bmm(w, table[c.long() + 1]) for w, c in pairs]
+            kept = _agreement(state.graph, block, head, bench, seen, gathered)
+            tried.append(_Tried(selector, weights[selector], kept, distance[selector]))
+    return tried
 
 
 def _look(state: _State, block: Block, head: int, bench: Bench) -> _Seen:

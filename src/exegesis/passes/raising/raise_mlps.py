@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from exegesis.ir import Site
@@ -62,17 +61,21 @@ def raise_mlp(work: Workbench, mlp: Mlp) -> None:
         return
     values = work.known.values(work.graph, [mlp.active, mlp.out])
     active, out = values[mlp.active], values[mlp.out]
-    counts = work.which_count(mlp.out, out, lambda k, part: part)
+    before = work.known.values(work.start, [mlp.active, mlp.out])
+    counts = work.which_count(mlp.out, out, before[mlp.out], lambda k, part: part)
     found = groups(active[counts], weight)
     read = [_part(work, g, active[:, g] @ weight[g], counts) for g in found]
     parts = _merged(work, [p for p in read if p.readings], counts)
+    resting = None if counts.all() else before[mlp.active]
     tables = []
     for part in parts:
         for reading in part.readings:
             node = _drafted(work, reading.phrase, counts)
             if node is None:
                 continue
-            table = _table(work, node, part, reading.phrase, counts)
+            table = _table(work, node, part, counts)
+            if resting is not None:
+                table = _resting(work, table, resting[:, part.neurons] @ weight[part.neurons])
             instead = out - part.written + table.written
             kept = work.keeps(mlp.out, work.known.tensors(instead))
             if kept == 1.0:
@@ -101,10 +104,12 @@ def _part(work: Workbench, neurons: Neurons, written: Real, counts: Mask) -> _Pa
 def _linear(written: Real, columns: Sequence[Column]) -> Phrase | None:
     """A sum of a few known numbers with tidy coefficients, where the group writes along one line and is linear in them."""
     centred = written - written.mean(0)
-    left, size, _ = np.linalg.svd(centred, full_matrices=False)
-    if len(size) > 1 and size[1] > _LINEAR * size[0]:
+    furthest = centred[np.linalg.norm(centred, axis=1).argmax()]
+    if not furthest.any():
         return None
-    line = left[:, 0] * size[0]
+    line = centred @ furthest / (furthest @ furthest)
+    if np.abs(centred - line[:, None] * furthest).max() > _LINEAR * np.abs(furthest).max():
+        return None
     numbers = [c for c in columns if c.is_number and np.ptp(c.values) > 0]
     for many in (2, 3):
         for chosen in combinations(numbers, many):
@@ -132,11 +137,8 @@ def _tidied(weights: Real) -> list[int] | None:
 
 def _merged(work: Workbench, parts: Sequence[_Part], counts: Mask) -> list[_Part]:
     """Groups joined where they stand for one variable, or cost less to say together than one by one."""
-    families: dict[frozenset[str], list[_Part]] = {}
-    for part in parts:
-        families.setdefault(frozenset(part.best.phrase.of), []).append(part)
     found: list[_Part] = []
-    for family in families.values():
+    for family in _families(parts):
         apart = _alike(family)
         if len(apart) > 1:
             joined = _join(family)
@@ -145,6 +147,15 @@ def _merged(work: Workbench, parts: Sequence[_Part], counts: Mask) -> list[_Part
                 apart = [joined]
         found += apart
     return found
+
+
+def _families(parts: Sequence[_Part]) -> list[list[_Part]]:
+    """Groups that speak of the same variables, or of some of those that others speak of."""
+    families: dict[frozenset[str], list[_Part]] = {}
+    for part in sorted(parts, key=lambda p: -len(set(p.best.phrase.of))):
+        of = frozenset(part.best.phrase.of)
+        families.setdefault(next((f for f in families if of <= f), of), []).append(part)
+    return list(families.values())
 
 
 def _alike(family: Sequence[_Part]) -> list[_Part]:
@@ -179,7 +190,7 @@ def _drafted(work: Workbench, phrase: Phrase, counts: Mask) -> str | None:
     return node
 
 
-def _table(work: Workbench, node: str, part: _Part, phrase: Phrase, counts: Mask) -> Table:
+def _table(work: Workbench, node: str, part: _Part, counts: Mask) -> Table:
     """What the group writes as a function of its variable: a mean per value, or a line for real numbers."""
     values = work.known.values(work.graph, [node])[node]
     if work.graph[node].type.kind == "real":
@@ -194,6 +205,16 @@ def _table(work: Workbench, node: str, part: _Part, phrase: Phrase, counts: Mask
     at = np.searchsorted(kinds, values).clip(max=len(kinds) - 1)
     written = np.where((kinds[at] == values)[:, None], rows[at], 0)
     return Table(node, part.neurons, tuple(int(k) for k in kinds), rows, written)
+
+
+def _resting(work: Workbench, table: Table, before: Real) -> Table:
+    """The table with what the network wrote where nothing is scored: one row per token (or place) that tells."""
+    assert work.apart is not None
+    variable, kinds = work.apart
+    means, written = work.means_apart(before), table.written.copy()
+    for kind, mean in means.items():
+        written[kinds == kind] = mean
+    return replace(table, written=written, rest=(variable, means))
 
 
 def _locate(work: Workbench, mlp: Mlp, node: str, neurons: Neurons, width: int) -> None:

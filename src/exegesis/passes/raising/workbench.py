@@ -20,7 +20,6 @@ from exegesis.passes.raising.head_view import SEQUENCE
 Real = NDArray[np.floating]
 
 TRUTH = Axis("truth", 2, ("False", "True"))
-_STILL = 1e-4
 
 
 @dataclass
@@ -29,6 +28,7 @@ class Workbench:
 
     Attributes:
         graph: the program so far; its outputs after the first are the variables on offer.
+        start: the program as it was.
         bench: inputs and the network's answers.
         known: columns of the variables.
         tokens, place: the input variable, and the one that holds the position itself.
@@ -37,6 +37,7 @@ class Workbench:
     """
 
     graph: Graph
+    start: Graph
     bench: Bench
     known: Positions
     tokens: str
@@ -54,7 +55,7 @@ class Workbench:
         if place is None:
             place = draft.add("component.arange", [tokens], Type("int", SEQUENCE), hint="place")
         graph = draft.whole(outputs=(*graph.outputs, place))  # on offer while this lasts, so that it is not pruned
-        made = cls(graph, bench, Positions(bench), tokens, place, by, seed)
+        made = cls(graph, graph, bench, Positions(bench), tokens, place, by, seed)
         for node in (tokens, place):
             made.known.learn(graph, node)
         return made
@@ -79,41 +80,33 @@ class Workbench:
                 return column.node, np.where(scored, -1, column.values.astype(np.int64))
         return None
 
-    def which_count(self, node: str, values: Real, put: Callable[[int, Tensor], Tensor]) -> Mask:
+    def which_count(self, node: str, values: Real, before: Real, put: Callable[[int, Tensor], Tensor]) -> Mask:
         """The positions at which it matters how a value varies.
 
-        All of them, unless the output stays where it is when every position without a score gets the mean of those like it.
+        All of them, unless every answer stays as it is when every position without a score gets one value per token (or
+        place), the mean of what the network had there.
 
         Args:
             node: whose value.
             values: [n, width], that value, or the part of it in question.
+            before: [n, width], the same in the program as it was.
             put: `(batch, part) → value` of the node with other values [b, s, width] in that part.
         """
         everywhere = np.ones(len(self.known), bool)
         if self.apart is None:
             return everywhere
-        given = self.known.tensors(self.at_rest(values))
-        still = self._still(node, [put(k, part) for k, part in enumerate(given)])
-        return self.known.scored if still else everywhere
-
-    def at_rest(self, values: Real) -> Real:
-        """Values [n, width] with the mean of all positions like it at every position that is not scored."""
         held = values.copy()
-        if self.apart is not None:
-            for kind in np.unique(self.apart[1][self.apart[1] >= 0]):
-                here = self.apart[1] == kind
-                held[here] = values[here].mean(0)
-        return held
+        for kind, mean in self.means_apart(before).items():
+            held[self.apart[1] == kind] = mean
+        kept = self.keeps(node, [put(k, part) for k, part in enumerate(self.known.tensors(held))])
+        return self.known.scored if kept == 1.0 else everywhere
 
-    def _still(self, node: str, given: Sequence[Tensor]) -> bool:
-        """Whether the output stays where it is at scored positions when values are put in a node's place."""
-        out, moved, size = self.graph.outputs[0], 0.0, 1e-12
-        now = self.bench.each(self.graph, [out])
-        then = self.bench.each(self.graph, [out], lambda k: {node: given[k]})
-        for (seen, old), (_, new) in zip(now, then, strict=True):
-            moved = max(moved, _largest((new[out] - old[out])[seen.scored]))
-            size = max(size, _largest(old[out][seen.scored]))
-        return moved <= _STILL * size
+    def means_apart(self, values: Real) -> dict[int, Real]:
+        """Means of values [n, width] where nothing is scored, by the category that tells."""
+        if self.apart is None:
+            return {}
+        kinds = self.apart[1]
+        return {int(k): values[kinds == k].mean(0) for k in np.unique(kinds[kinds >= 0])}
 
     def keeps(self, node: str, given: Sequence[Tensor]) -> float:
         """Share of answers that stay as they are when values are put in a node's place, batch by batch."""
@@ -124,7 +117,9 @@ class Workbench:
         self.graph = replace(self.graph, outputs=tuple(dict.fromkeys((*self.graph.outputs, node))))
         self.known.learn(self.graph, node, classes)
 
-    def locate(self, node: str, sites: Sequence[Site], tensors: Mapping[str, NDArray[np.generic]] | None = None) -> None:
+    def locate(
+        self, node: str, sites: Sequence[Site], tensors: Mapping[str, NDArray[np.generic]] | None = None
+    ) -> None:
         """Notes that a variable of the graph lives at these sites too."""
         old = self.graph[node]
         added = tuple(s for s in sites if s not in old.sites)
@@ -151,7 +146,3 @@ def class_axis(draft: Draft, column: Column) -> str:
     name = f"number_{size}"
     draft.axes[name] = Axis(name, size)
     return name
-
-
-def _largest(value: Tensor) -> float:
-    return float(value.abs().max()) if value.numel() else 0.0

@@ -73,7 +73,9 @@ def relation(pairs: Pairs, columns: Sequence[Column], *, like: str, place: str, 
 
 
 def _everywhere(like: str, causal: bool) -> Relation:
-    return Relation(REFER, lambda d: d.add("symbolic.everywhere", [like], SELECTOR, {"causal": causal}, hint="everywhere"))
+    return Relation(
+        REFER, lambda d: d.add("symbolic.everywhere", [like], SELECTOR, {"causal": causal}, hint="everywhere")
+    )
 
 
 def _by_key(pairs: Pairs, key: Column, like: str, causal: bool) -> Iterator[Relation]:
@@ -131,7 +133,9 @@ def _equal(
 
     def match(draft: Draft) -> str:
         sought = _plus(draft, query, by)
-        return draft.add("symbolic.match", [sought, key.node], SELECTOR, {"causal": causal}, hint=f"{key.node}_is_{sought}")
+        return draft.add(
+            "symbolic.match", [sought, key.node], SELECTOR, {"causal": causal}, hint=f"{key.node}_is_{sought}"
+        )
 
     yield Relation(3 * REFER + alien + (integer_bits(by) if by else 0), match)
 
@@ -218,4 +222,6 @@ def _plus(draft: Draft, variable: Column, by: int) -> str:
     if variable.kind == "int":
         attrs = {"terms": [[1, 0, None]], "plus": by}
         return draft.add("symbolic.form", [variable.node], Type("int", SEQUENCE), attrs, hint=f"{variable.node}_plus")
-    return draft.add("symbolic.shift", [variable.node], Type("category", SEQUENCE, type.of), {"by": by}, hint=f"{variable.node}_plus")
+    return draft.add(
+        "symbolic.shift", [variable.node], Type("category", SEQUENCE, type.of), {"by": by}, hint=f"{variable.node}_plus"
+    )
