@@ -1,4 +1,5 @@
-"""The bench that passes work on: inputs of one split, what the network answers there, and how a changed graph compares."""
+"""The bench that passes work on: inputs of one split, what the network answers there, and how a changed graph
+compares."""
 
 from __future__ import annotations
 
@@ -97,7 +98,8 @@ class Bench:
         return self.agreement_given(graph, lambda k: {})
 
     def agreement_given(self, graph: Graph, given: Callable[[int], Values]) -> float:
-        """Agreement when some values are put in place of the graph's own: `given(k)` holds those of batch k by node id."""
+        """Agreement when some values are put in place of the graph's own: `given(k)` holds those of batch k by node
+        id."""
         run = Executor(graph)
         out = graph.outputs[0]
         same = 0

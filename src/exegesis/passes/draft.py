@@ -9,7 +9,8 @@ from exegesis.ir import Array, Axis, Graph, Json, Node, Origin, Site, Type
 
 
 class Draft:
-    """New nodes over an existing graph. Structurally equal nodes are shared, so two heads that do one thing draft it once."""
+    """New nodes over an existing graph. Structurally equal nodes are shared, so two heads that do one thing draft it
+    once."""
 
     def __init__(self, graph: Graph, by: str) -> None:
         self.graph = graph
@@ -60,7 +61,8 @@ class Draft:
 
     @property
     def merged(self) -> tuple[Node, ...]:
-        """The graph's nodes and the drafted ones; a drafted node takes the place of one with its id (it knows more sites)."""
+        """The graph's nodes and the drafted ones; a drafted node takes the place of one with its id (it knows more
+        sites)."""
         return (*(n for n in self.graph.nodes if n.id not in self.nodes), *self.nodes.values())
 
     def whole(self, **changes: tuple[str, ...]) -> Graph:

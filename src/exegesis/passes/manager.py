@@ -125,7 +125,8 @@ class Manager:
 
     Attributes:
         setting: the bench.
-        floor: a statistical pass must leave at least this share of held-out answers as the network gives them; one that does not is undone.
+        floor: a statistical pass must leave at least this share of held-out answers as the network gives them; one
+        that does not is undone.
         exact: an exact pass may move no output by more than this, relative to the largest.
         records: what has run.
     """
@@ -166,7 +167,9 @@ class Manager:
     def _broken(self, old: Graph, new: Graph, step: Pass, before: float, after: float) -> str | None:
         if step.guarantee is Guarantee.STATISTICAL:
             floor = min(self.floor, before)
-            return f"only {after:.4f} of the held-out answers survived, {floor:.4f} are needed" if after < floor else None
+            return (
+                f"only {after:.4f} of the held-out answers survived, {floor:.4f} are needed" if after < floor else None
+            )
         if new.outputs[0] == old.outputs[0] and new is old:
             return None
         worst = largest_difference(old, new, self.setting.fit)
@@ -206,7 +209,9 @@ def _credit(old: Graph, new: Graph, name: str) -> Graph:
     """Every node that is new or changed says which pass made it."""
     before = old.by_id
     nodes = [
-        n if n.id in before and _same(before[n.id], n) else replace(n, origin=Origin(name, n.origin.out_of, n.origin.why))
+        n
+        if n.id in before and _same(before[n.id], n)
+        else replace(n, origin=Origin(name, n.origin.out_of, n.origin.why))
         for n in new.nodes
     ]
     return replace(new, nodes=tuple(nodes))

@@ -6,7 +6,6 @@ import platform
 import resource
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +16,6 @@ from exegesis.behavior import Answers, Behavior, Readout, SequenceSplit
 from exegesis.emit import About, emit_program, measure_source
 from exegesis.evidence import Claim, Figures, Measurement, Status, Verdict, VerdictRule
 from exegesis.ir import Graph, legible_share, price, save_graph
-from exegesis.ir.progress import Progress
 from exegesis.pipeline.program import import_program
 from exegesis.runtime import Network
 from exegesis.runtime.answers import answers
@@ -25,8 +23,11 @@ from exegesis.runtime.answers import answers
 _PACKAGES = ("exegesis", "torch", "numpy", "scipy", "scikit-learn")
 
 
-def agreement(source: str, graph: Graph, network: Network, behavior: Behavior) -> dict[str, tuple[Measurement, Measurement]]:
-    """Per split, how often the emitted text says what the user's own module says: over scored positions, and over whole sequences."""
+def agreement(
+    source: str, graph: Graph, network: Network, behavior: Behavior
+) -> dict[str, tuple[Measurement, Measurement]]:
+    """Per split, how often the emitted text says what the user's own module says: over scored positions, and over
+    whole sequences."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "program.py"

@@ -110,7 +110,10 @@ def run_passes(start: Start, passes: Sequence[Pass], progress: Progress) -> tupl
         progress.pass_started(step.name)
         graph = manager.run(graph, step)
         done = manager.records[-1]
-        note = done.skipped or f"{done.applied} of {len(done.attempts)} applied, {done.nodes_before} → {done.nodes_after} nodes"
+        note = (
+            done.skipped
+            or f"{done.applied} of {len(done.attempts)} applied, {done.nodes_before} → {done.nodes_after} nodes"
+        )
         progress.pass_done(step.name, note)
     return graph, tuple(manager.records)
 

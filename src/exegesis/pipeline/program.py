@@ -11,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from exegesis.behavior import Behavior
 from exegesis.evidence import Verdict
 from exegesis.ir import Graph
 from exegesis.ir.archive import load_graph, save_graph
@@ -78,13 +77,16 @@ def load_program(folder: str | Path) -> Program:
         InputError: a file is missing or damaged.
     """
     run = RunFolder.open(Path(folder))
-    return Program(load_graph(Path(folder)), run.source(), run.verdict(), report=run.report() if run.has("report.html") else "")
+    return Program(
+        load_graph(Path(folder)), run.source(), run.verdict(), report=run.report() if run.has("report.html") else ""
+    )
 
 
 def import_program(path: Path) -> ModuleType:
     """Imports an emitted program under a private name."""
     spec = importlib.util.spec_from_file_location(f"_exegesis_program_{abs(hash(path))}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,6 +1,7 @@
 """Adds up the constant writers of a residual stream.
 
-What: several biases in one sum become one. Why valid: addition is associative. Refuses when: a sum has at most one constant.
+What: several biases in one sum become one. Why valid: addition is associative. Refuses when: a sum has at most one
+constant.
 Guarantee: exact, to float error.
 """
 
@@ -42,7 +43,9 @@ class MergeConstants:
                     first = graph[constants[0]]
                     name = f"{first.id}+{len(made)}"
                     tensors[name] = sum(graph.tensors[graph[c].tensors["value"]] for c in constants)  # type: ignore[assignment]
-                    made[constants] = replace(first, id=name, inputs=(_token_input(graph),), tensors={"value": name}, sites=())
+                    made[constants] = replace(
+                        first, id=name, inputs=(_token_input(graph),), tensors={"value": name}, sites=()
+                    )
                     nodes.append(made[constants])
                 rest = tuple(i for i in node.inputs if i not in constants)
                 node = replace(node, inputs=(*rest, made[constants].id))

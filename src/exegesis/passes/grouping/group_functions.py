@@ -1,6 +1,7 @@
 """Cuts a symbolic program into functions: one for each variable that lives somewhere in the network.
 
-What: a variable with an alignment becomes a function, together with the nodes that only it needs (its selector, renamed queries …).
+What: a variable with an alignment becomes a function, together with the nodes that only it needs (its selector,
+renamed queries …).
 Why valid: nothing is computed differently; functions only say what belongs together.
 Refuses when: the program has no variable with an alignment; everything then stays in `run`.
 Guarantee: exact.

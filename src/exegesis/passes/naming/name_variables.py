@@ -2,7 +2,8 @@
 
 What: every symbolic variable gets a name and a sentence from the first namer that knows what it computes.
 Why valid: a name is read off the definition of the variable, so it cannot say what the variable does not hold.
-Refuses when: no namer knows the definition, or a name would stand for more than three variables (it then says nothing); the node keeps its plain id.
+Refuses when: no namer knows the definition, or a name would stand for more than three variables (it then says
+nothing); the node keeps its plain id.
 Guarantee: exact.
 """
 
@@ -50,7 +51,8 @@ class NameVariables:
         common = {n for n, k in Counter(n.function for n in given.values()).items() if k > _TOO_COMMON}
         given = {i: n for i, n in given.items() if n.function not in common}
         nodes = [
-            replace(n, name=given[n.id].variable, doc=given[n.id].sentence or n.doc) if n.id in given else n for n in graph.nodes
+            replace(n, name=given[n.id].variable, doc=given[n.id].sentence or n.doc) if n.id in given else n
+            for n in graph.nodes
         ]
         functions = _named_functions(graph, given)
         return Outcome(replace(graph, nodes=tuple(nodes), functions=functions), tuple(attempts))

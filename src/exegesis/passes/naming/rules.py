@@ -13,7 +13,6 @@ from typing import NamedTuple
 from exegesis.ir import Graph, Node
 
 
-
 class Named(NamedTuple):
     """What a namer says: what the function that computes it is called, what its value is called, and a sentence."""
 
@@ -52,7 +51,11 @@ def copied_from_a_distance(graph: Graph, node: Node, labels: Labels) -> Named | 
     if by == 0:
         return Named(f"own_{what}", f"own_{what}", f"The {_words(what)} at the position itself.")
     if by == 1:
-        return Named(f"previous_{what}", "previous" if what == "token" else f"previous_{what}_value", f"The {_words(what)} one position back.")
+        return Named(
+            f"previous_{what}",
+            "previous" if what == "token" else f"previous_{what}_value",
+            f"The {_words(what)} one position back.",
+        )
     return Named(f"{what}_{by}_back", f"back_{by}", f"The {_words(what)} {by} positions back.")
 
 
@@ -106,7 +109,7 @@ def combined(graph: Graph, node: Node, labels: Labels) -> Named | None:
     """A linear form with few whole coefficients."""
     if node.op != "symbolic.form" or len(node.attrs["terms"]) > 3 or node.attrs["plus"]:
         return None
-    parts = []
+    parts: list[str] = []
     for coefficient, source, cls in node.attrs["terms"]:
         label = labels.token(cls) if cls is not None else labels.of(node.inputs[source])
         if not float(coefficient).is_integer() or not label.isascii() or not label:
@@ -139,7 +142,10 @@ def _place(graph: Graph, selector: Node, labels: Labels) -> tuple[str, str]:
             inner, words = _place(graph, graph[selector.inputs[0]], labels)
             values = ", ".join(labels.token(v) for v in selector.attrs["values"][:4])
             relation = "is none of" if selector.attrs["negated"] else "is"
-            return f"{inner}_there", f"{words}, where the {_words(_singular(labels.of(selector.inputs[1])))} {relation} {values}"
+            return (
+                f"{inner}_there",
+                f"{words}, where the {_words(_singular(labels.of(selector.inputs[1])))} {relation} {values}",
+            )
         case "symbolic.weigh":
             inner, words = _place(graph, graph[selector.inputs[0]], labels)
             return f"{inner}_weighed", f"{words}, weighed by the {_words(_singular(labels.of(selector.inputs[1])))}"

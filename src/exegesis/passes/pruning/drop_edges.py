@@ -1,10 +1,13 @@
 """Cuts edges between writers and readers of the residual stream that the behaviour does not need.
 
-What: a reader (the queries, keys or values of a layer, an MLP, the unembedding) no longer sees what a writer (an embedding, a layer's
+What: a reader (the queries, keys or values of a layer, an MLP, the unembedding) no longer sees what a writer (an
+embedding, a layer's
 attention, an MLP) wrote, but its mean over the data: the optimal constant under squared error.
-Why valid: cutting it leaves nearly all answers as they are, and an edge costs more bits to state than the answers it saves: the reader's
+Why valid: cutting it leaves nearly all answers as they are, and an edge costs more bits to state than the answers it
+saves: the reader's
 weights on the directions the writer uses, at 32 bits each, against the exceptions. No coefficient is tuned.
-Refuses when: nothing reads a sum of at least two writers. Edges are tried from the least to the most needed, under resampling from other inputs first: an edge
+Refuses when: nothing reads a sum of at least two writers. Edges are tried from the least to the most needed, under
+resampling from other inputs first: an edge
 that survives the harsher ablation is cut before one that does not.
 Guarantee: statistical.
 """
@@ -79,13 +82,23 @@ class DropEdges:
             saved = 32.0 * ranks[edge.writer] * _width(graph, edge.reader)
             lost = error_bits(round((kept - trial) * bench.n), bench.n, 2) if trial < kept else 0.0
             worth = trial >= self.keep and lost < saved
-            figures = (("keeps, resampled", effect[edge]), ("keeps, at its mean", trial), ("bits saved", saved), ("bits lost", lost))
+            figures = (
+                ("keeps, resampled", effect[edge]),
+                ("keeps, at its mean", trial),
+                ("bits saved", saved),
+                ("bits lost", lost),
+            )
             attempts.append(Attempt(edge.name, "cut" if worth else "needed", worth, figures))
             if worth:
                 cut, kept = [*cut, edge], trial
         while cut and setting.fit.agreement(_without(graph, cut, means)) < self.keep:
             cut = cut[: len(cut) * 3 // 4]  # what a sample let through and all inputs do not: take back the last cuts
-        attempts = [a if not a.applied or any(a.where == e.name for e in cut) else replace(a, outcome="taken back", applied=False) for a in attempts]
+        attempts = [
+            a
+            if not a.applied or any(a.where == e.name for e in cut)
+            else replace(a, outcome="taken back", applied=False)
+            for a in attempts
+        ]
         return Outcome(_without(graph, cut, means) if cut else graph, tuple(attempts))
 
 
@@ -100,16 +113,16 @@ def edges(graph: Graph) -> list[Edge]:
         stream = graph[norm.inputs[0]] if norm else source
         if stream.op != "component.add":
             continue
-        for writer in stream.inputs:
-            if graph[writer].op != "component.constant":
-                found.append(Edge(writer, stream.id, norm.id if norm else None, reader.id))
+        writers = [w for w in stream.inputs if graph[w].op != "component.constant"]
+        found += [Edge(w, stream.id, norm.id if norm else None, reader.id) for w in writers]
     return found
 
 
 def _writers(
     graph: Graph, bench: Bench, writers: list[str]
 ) -> tuple[dict[str, Array], list[dict[str, Tensor]], dict[str, int]]:
-    """Per writer its mean over the data [d], its values with rows of the batch exchanged, and the rank of its values."""
+    """Per writer its mean over the data [d], its values with rows of the batch exchanged, and the rank of its
+    values."""
     total: dict[str, Tensor] = {}
     gram: dict[str, Tensor] = {}
     swapped = []
@@ -146,7 +159,9 @@ def _without(graph: Graph, cut: list[Edge], means: Mapping[str, Array]) -> Graph
     for writer in {e.writer for e in cut}:
         name = f"{writer}.mean"
         tensors[name] = means[writer]
-        held[writer] = Node(name, "component.constant", (graph.inputs[0].id,), graph[writer].type, tensors={"value": name})
+        held[writer] = Node(
+            name, "component.constant", (graph.inputs[0].id,), graph[writer].type, tensors={"value": name}
+        )
     return _rerouted(graph, cut, held, tensors)
 
 

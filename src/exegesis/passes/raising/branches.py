@@ -1,12 +1,14 @@
 """Readouts with cases: one expression here, another there, and the condition that tells which.
 
-Expressions are whole answers (a constant, a variable, a variable plus one, the largest count). Cases are nested up to three deep.
+Expressions are whole answers (a constant, a variable, a variable plus one, the largest count). Cases are nested up to
+three deep.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,21 +51,27 @@ class Tree:
         """What the tree costs to state."""
         if self.leaf is not None:
             return self.leaf.bits
-        assert self.condition and self.yes and self.no
+        assert self.condition is not None
+        assert self.yes is not None
+        assert self.no is not None
         return _REFER + self.condition.bits + self.yes.bits + self.no.bits
 
     def said(self, seen: Observations) -> Answers:
         """Its answers at the observations."""
         if self.leaf is not None:
             return self.leaf.said
-        assert self.condition and self.yes and self.no
+        assert self.condition is not None
+        assert self.yes is not None
+        assert self.no is not None
         return np.where(self.condition.formula.holds(seen.values), self.yes.said(seen), self.no.said(seen))
 
     def write(self, draft: Draft, answer: Type) -> str:
         """Drafts its nodes and returns the id of the answer."""
         if self.leaf is not None:
             return self.leaf.write(draft)
-        assert self.condition and self.yes and self.no
+        assert self.condition is not None
+        assert self.yes is not None
+        assert self.no is not None
         test = self.condition.formula.draft(draft)
         sides = [self.yes.write(draft, answer), self.no.write(draft, answer)]
         return draft.add("symbolic.prefer", [test, *sides], answer, hint="answer")
@@ -90,15 +98,21 @@ def _variables(seen: Observations, answer: Type, classes: int) -> Iterator[Expre
         if seen.sizes[name] != classes:
             continue
         cost = _REFER + seen.price_of([name])
-        yield Expression(cost, values, lambda d, name=name: name)
+        yield Expression(cost, values, partial(_itself, name))
         for by in _SHIFTS:
             moved = values + by
             moved = np.where((values >= 0) & (moved >= 0) & (moved < classes), moved, -1)
 
             def write(d: Draft, name: str = name, by: int = by) -> str:
-                return d.add("symbolic.shift", [name], answer, {"by": by}, hint=f"{name}_{'next' if by > 0 else 'before'}")
+                return d.add(
+                    "symbolic.shift", [name], answer, {"by": by}, hint=f"{name}_{'next' if by > 0 else 'before'}"
+                )
 
             yield Expression(cost + _REFER, moved, write)
+
+
+def _itself(name: str, draft: Draft) -> str:
+    return name
 
 
 def _largest(seen: Observations, answer: Type) -> Iterator[Expression]:
@@ -134,11 +148,8 @@ def grow(seen: Observations, exprs: list[Expression], where: Mask, *, tolerance:
     if depth == 0:
         return None
     covered = sorted(right, key=lambda k: (-int(right[k].sum()), exprs[k].bits))
-    found = []
-    for k in covered[:_TRIED]:
-        if (tree := _with_case(seen, exprs, where, k, tolerance, depth)) is not None:
-            found.append(tree)
-    return min(found, key=lambda t: t.bits, default=None)
+    trees = (_with_case(seen, exprs, where, k, tolerance, depth) for k in covered[:_TRIED])
+    return min((t for t in trees if t is not None), key=lambda t: t.bits, default=None)
 
 
 def _with_case(

@@ -34,7 +34,8 @@ class Learned:
 def learn(
     target: Mask, seen: Observations, *, tolerance: float, known: Sequence[Formula] = (), depth: int = 2
 ) -> Learned | None:
-    """The formula with the shortest description (its own, its variables', and that of its exceptions) for a target, or None.
+    """The formula with the shortest description (its own, its variables', and that of its exceptions) for a target,
+    or None.
 
     Tried in order: constant; a known formula or its negation; membership of one category; a sparse linear threshold;
     a category that settles some cases, and a formula of its own for the rest.
@@ -52,7 +53,9 @@ def learn(
     def offer(formula: Formula, bits: float | None = None) -> None:
         errors = int((formula.holds(seen.values) != target).sum())
         if errors <= tolerance * n:
-            found.append(Learned(formula, formula.bits + seen.price_of(formula.variables) if bits is None else bits, errors))
+            found.append(
+                Learned(formula, formula.bits + seen.price_of(formula.variables) if bits is None else bits, errors)
+            )
 
     offer(All())
     offer(Some())
@@ -66,13 +69,14 @@ def learn(
             offer(threshold)
     if depth and min((f.errors for f in found), default=1) > 0:
         for name in seen.categories:
-            if (formula := _split(target, name, seen, tolerance, depth - 1)) is not None:
-                offer(formula)
+            if (split := _split(target, name, seen, tolerance, depth - 1)) is not None:
+                offer(split)
     return min(found, key=lambda f: (f.total(n), f.bits), default=None)
 
 
 def _membership(target: Mask, name: str, seen: Observations) -> Formula:
-    """The set of categories in which the target mostly holds, or the negation of its complement when that is shorter."""
+    """The set of categories in which the target mostly holds, or the negation of its complement when that is
+    shorter."""
     values, size = seen.categories[name] + 1, seen.sizes[name] + 1
     total = np.bincount(values, minlength=size)
     held = np.bincount(values, target.astype(float), minlength=size)
@@ -85,7 +89,9 @@ def _membership(target: Mask, name: str, seen: Observations) -> Formula:
 
 def _thresholds(target: Mask, seen: Observations, tolerance: float) -> list[Formula]:
     """Sparse linear thresholds over all counts and shares."""
-    keys = [(name, k) for name, values in seen.counts.items() for k in range(values.shape[1]) if np.ptp(values[:, k]) > 0]
+    keys = [
+        (name, k) for name, values in seen.counts.items() for k in range(values.shape[1]) if np.ptp(values[:, k]) > 0
+    ]
     if not keys or target.all() or not target.any():
         return []
     columns = np.stack([seen.counts[name][:, k] for name, k in keys], 1)
@@ -95,9 +101,7 @@ def _thresholds(target: Mask, seen: Observations, tolerance: float) -> list[Form
         best = np.sort(np.argsort(-relevance, kind="stable")[:_MAX_COLUMNS])
         keys, columns = [keys[i] for i in best], columns[:, best]
     found = separate(columns, target, tolerance=tolerance, seed=seen.seed)[:6]
-    return [
-        Above(tuple((w, *keys[a]) for w, a in zip(s.weights, s.active, strict=True)), s.threshold) for s in found
-    ]
+    return [Above(tuple((w, *keys[a]) for w, a in zip(s.weights, s.active, strict=True)), s.threshold) for s in found]
 
 
 def _split(target: Mask, name: str, seen: Observations, tolerance: float, depth: int) -> Formula | None:

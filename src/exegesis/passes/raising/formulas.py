@@ -44,7 +44,13 @@ class IsIn:
 
     def draft(self, draft: Draft) -> str:
         axes = draft[self.variable].type.axes
-        return draft.add("symbolic.is_in", [self.variable], Type("bool", axes), {"values": list(self.values)}, hint=f"{self.variable}_is")
+        return draft.add(
+            "symbolic.is_in",
+            [self.variable],
+            Type("bool", axes),
+            {"values": list(self.values)},
+            hint=f"{self.variable}_is",
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,9 @@ class Above:
     def draft(self, draft: Draft, *, negated: bool = False) -> str:
         """The comparison (or its negation: a <= b rather than not a > b)."""
         terms = sorted(self.terms, key=lambda t: t[1:])
-        sign = 1 if terms[0][0] > 0 else -1  # a - b < 2 reads better than b - a > -2, and shares its form with a - b > 0
+        sign = (
+            1 if terms[0][0] > 0 else -1
+        )  # a - b < 2 reads better than b - a > -2, and shares its form with a - b > 0
         inputs = tuple(dict.fromkeys(v for _, v, _ in terms))
         axes = draft[inputs[0]].type.axes[:-1]
         rows = [[_tidy(sign * c), inputs.index(v), k] for c, v, k in terms]

@@ -35,7 +35,8 @@ class HeadView:
     causal: bool
 
     def mass_by_offset(self, furthest: int) -> Tensor:
-        """Mean attention of live queries to the position 0, 1, … `furthest` back, where there is one: [furthest + 1]."""
+        """Mean attention of live queries to the position 0, 1, … `furthest` back, where there is one: [furthest +
+        1]."""
         mass, seen = torch.zeros(furthest + 1), torch.zeros(furthest + 1)
         for pattern, live in zip(self.patterns, self.live, strict=True):
             for back in range(min(furthest + 1, pattern.shape[1])):
@@ -46,10 +47,13 @@ class HeadView:
         return mass / seen.clamp(min=1)
 
     def mass_by_category(self, query: str, key: str) -> tuple[Tensor, Tensor]:
-        """Attention from live queries by the categories of query and key: mean mass [q, k], and live queries per category [q]."""
+        """Attention from live queries by the categories of query and key: mean mass [q, k], and live queries per
+        category [q]."""
         rows, columns = self.sizes[query] + 1, self.sizes[key] + 1
         mass, seen = torch.zeros(rows, columns), torch.zeros(rows)
-        for pattern, live, q, k in zip(self.patterns, self.live, self.variables[query], self.variables[key], strict=True):
+        for pattern, live, q, k in zip(
+            self.patterns, self.live, self.variables[query], self.variables[key], strict=True
+        ):
             onehot = torch.nn.functional.one_hot(k.long() + 1, columns).to(pattern.dtype)
             by_key = torch.bmm(pattern, onehot)
             mass.index_add_(0, q.long()[live] + 1, by_key[live])
@@ -57,7 +61,8 @@ class HeadView:
         return mass / seen.clamp(min=1)[:, None], seen
 
     def preference_by_key(self, key: str) -> tuple[Tensor, Tensor]:
-        """How strongly each category of key is preferred: the mean over live queries of log attention relative to the query's mean log attention.
+        """How strongly each category of key is preferred: the mean over live queries of log attention relative to the
+        query's mean log attention.
 
         Returns ([k] log weights relative to the mean, [k] how often each category could be looked at).
         """
@@ -65,7 +70,9 @@ class HeadView:
         total, seen = torch.zeros(size), torch.zeros(size)
         for pattern, live, k in zip(self.patterns, self.live, self.variables[key], strict=True):
             logs = pattern.clamp(min=1e-6).log()
-            visible = live[:, :, None] & (torch.ones_like(pattern[0]).tril().bool() if self.causal else torch.ones_like(pattern[0]).bool())
+            visible = live[:, :, None] & (
+                torch.ones_like(pattern[0]).tril().bool() if self.causal else torch.ones_like(pattern[0]).bool()
+            )
             centre = (logs * visible).sum(-1, keepdim=True) / visible.sum(-1, keepdim=True).clamp(min=1)
             per_key = ((logs - centre) * visible).sum(1)
             total.index_add_(0, k.long().flatten() + 1, per_key.flatten())

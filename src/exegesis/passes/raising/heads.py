@@ -96,7 +96,8 @@ def _between(graph: Graph, block: Block) -> frozenset[str]:
 
 
 def splice_head(graph: Graph, draft: Draft, block: Block, head: int, written: str, by: str) -> Graph:
-    """The graph with a head cut out of its block, and `written` (of the draft) in the stream beside what is left of it."""
+    """The graph with a head cut out of its block, and `written` (of the draft) in the stream beside what is left of
+    it."""
     rest, write = without_head(graph, block, head)
     rest = rest.with_nodes(
         [draft.nodes.get(n.id, n) for n in rest.nodes] + [n for n in draft.nodes.values() if n.id not in rest.by_id],

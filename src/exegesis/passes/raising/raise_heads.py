@@ -1,10 +1,12 @@
 """Replaces attention heads by selectors and what they gather, one head at a time, each checked causally.
 
 What: a head's attention becomes a symbolic selector, and its output the share of each category of a variable among the
-positions looked at, times a table. Beside the selector that stands in for the head, simpler ones that are close to its attention are offered
+positions looked at, times a table. Beside the selector that stands in for the head, simpler ones that are close to
+its attention are offered
 as *views*: variables that a later head or the readout may use, and that the end of the pipeline must justify.
 Why valid: after each replacement the whole network, with the rest left as it is, still gives the network's answers.
-Refuses when: no idiom keeps the answers; the head then stays as it is, opaque and priced, and only its views are offered.
+Refuses when: no idiom keeps the answers; the head then stays as it is, opaque and priced, and only its views are
+offered.
 Guarantee: statistical (agreement on the bench).
 """
 
@@ -65,7 +67,8 @@ class RaiseHeads:
         return f"{wrong[0]} is offered, but is not symbolic" if wrong else None
 
     def run(self, graph: Graph, setting: Setting) -> Outcome:
-        """The graph with every head replaced for which an idiom keeps the answers. Its outputs are the network's, then every variable that is offered."""
+        """The graph with every head replaced for which an idiom keeps the answers. Its outputs are the network's,
+        then every variable that is offered."""
         tokens = next(n.id for n in graph.inputs if n.op == "input.tokens")
         state = _State(replace(graph, axes={**graph.axes, "key": Axis("key")}), [tokens])
         for write, heads in [(b.write, b.heads) for b in attention_blocks(graph)]:
@@ -108,12 +111,14 @@ def _raise_one(state: _State, block: Block, head: int, number: int, bench: Bench
     """Tries to replace one head. Returns whether it is gone from its block."""
     label = f"{block.layer}H{number}"
     seen = _look(state, block, head, bench)
-    value, table, kept_value = _choose_value(state, block, head, bench, seen, settings)
+    value, table = _choose_value(state, block, head, bench, seen, settings)
     draft = Draft(state.graph, NAME)
     parts = [p for partition in PARTITIONS for p in partition(seen.view, draft)]
     candidates = list(dict.fromkeys(c for idiom in SELECTORS for c in idiom(seen.view, draft)))
     tried = _try(state, draft, block, head, bench, seen, settings, candidates, (value, table))
-    figures = tuple((f"{t.selector} {what}", value) for t in tried for what, value in (("keeps", t.kept), ("is off by", t.distance)))
+    figures = tuple(
+        (f"{t.selector} {what}", value) for t in tried for what, value in (("keeps", t.kept), ("is off by", t.distance))
+    )
     faithful = [t for t in tried if t.kept >= settings.keep]
     mean = torch.cat([m[:, head][live] for m, live in zip(seen.mixes, seen.view.live, strict=True)]).mean(0)
     idle = _agreement(state.graph, block, head, bench, seen, [mean.expand_as(m[:, head]) for m in seen.mixes])
@@ -130,7 +135,9 @@ def _raise_one(state: _State, block: Block, head: int, number: int, bench: Bench
         state.attempts.append(Attempt(label, f"stays as it is; {len(close)} views of it are offered", False, figures))
         return False
     _replace(state, block, head, standin.selector, value, table)
-    state.attempts.append(Attempt(label, f"{standin.selector} over {value} keeps {standin.kept:.4f} of the answers", True, figures))
+    state.attempts.append(
+        Attempt(label, f"{standin.selector} over {value} keeps {standin.kept:.4f} of the answers", True, figures)
+    )
     return True
 
 
@@ -145,7 +152,8 @@ def _try(
     candidates: Sequence[str],
     gathers: tuple[str, Tensor],
 ) -> list[_Tried]:
-    """How far each candidate is from the head's attention; and for the closest, and the simplest, what putting it there keeps."""
+    """How far each candidate is from the head's attention; and for the closest, and the simplest, what putting it
+    there keeps."""
     weights: dict[str, list[Tensor]] = {c: [] for c in candidates}
     for _, got in bench.each(draft.whole(), candidates):
         for c in candidates:
@@ -218,7 +226,7 @@ def _distance(weights: Sequence[Tensor], view: HeadView) -> float:
 
 def _choose_value(
     state: _State, block: Block, head: int, bench: Bench, seen: _Seen, settings: RaiseHeads
-) -> tuple[str, Tensor, float]:
+) -> tuple[str, Tensor]:
     """The variable whose category decides what a key contributes: the first that keeps the answers, else the best."""
     found = []
     for name, categories in seen.view.variables.items():
@@ -228,8 +236,8 @@ def _choose_value(
         found.append((kept, name, table))
         if kept >= settings.keep:
             break
-    kept, name, table = max(found, key=lambda f: f[0])
-    return name, table, kept
+    _, name, table = max(found, key=lambda f: f[0])
+    return name, table
 
 
 def _mean_by_category(values: Sequence[Tensor], categories: Sequence[Tensor], size: int) -> Tensor:
@@ -257,19 +265,24 @@ def _offer(
     sites: tuple[Site, ...],
     label: str,
 ) -> None:
-    """Drafts what each view gathers: counts for plain selectors, shares for weighted ones, a copy where one category is seen."""
+    """Drafts what each view gathers: counts for plain selectors, shares for weighted ones, a copy where one category
+    is seen."""
     of = state.graph[value].type.of or ""
     offered = []
     for view in views:
         if _is_hard(view.weights, seen, value, settings):
             type = Type("category", SEQUENCE, of)
-            offered.append(draft.add("symbolic.copy", [view.selector, value], type, hint=f"copied_{label}", sites=sites, doc=label))
+            offered.append(
+                draft.add("symbolic.copy", [view.selector, value], type, hint=f"copied_{label}", sites=sites, doc=label)
+            )
             continue
         op = "symbolic.share" if _is_weighted(draft, view.selector) else "symbolic.count"
         type = Type("real", (*SEQUENCE, of))
         offered.append(draft.add(op, [view.selector, value], type, hint=f"seen_{label}", sites=sites, doc=label))
-    for part in parts:
-        offered.append(draft.add("symbolic.count", [part, value], Type("real", (*SEQUENCE, of)), hint=f"part_{label}", sites=sites, doc=label))
+    tally = Type("real", (*SEQUENCE, of))
+    offered += [
+        draft.add("symbolic.count", [p, value], tally, hint=f"part_{label}", sites=sites, doc=label) for p in parts
+    ]
     graph = draft.whole()
     state.graph = replace(graph, outputs=tuple(dict.fromkeys((*graph.outputs, *offered))))
     for node in offered:
@@ -312,7 +325,9 @@ def _replace(state: _State, block: Block, head: int, selector: str, value: str, 
     type = Type("real", (*SEQUENCE, state.graph[value].type.of or ""))
     share = draft.add("symbolic.share", [selector, value], type, hint="share")
     weight = table[1:].numpy() @ write_weight(state.graph, block, head)
-    written = draft.add("component.linear", [share], write.type, hint=f"{block.write}.from_{share}", tensors={"weight": weight})
+    written = draft.add(
+        "component.linear", [share], write.type, hint=f"{block.write}.from_{share}", tensors={"weight": weight}
+    )
     _splice(state, draft, block, head, written)
 
 

@@ -1,7 +1,9 @@
 """Replaces everything between the program's variables and the answer (MLPs, norms, unembedding) by a short readout.
 
-What: the answer as a copy, a table, a largest share, thresholds of linear forms, or a decision list over the variables that raised heads offer.
-Why valid: it gives the network's answers on inputs it was not fitted to; the shortest total description (readout and its
+What: the answer as a copy, a table, a largest share, thresholds of linear forms, or a decision list over the
+variables that raised heads offer.
+Why valid: it gives the network's answers on inputs it was not fitted to; the shortest total description (readout and
+its
 exceptions) wins among those that do.
 Refuses when: no readout reaches the tolerance; the tail of the network then stays as it is, opaque and priced.
 Guarantee: statistical (agreement on held-out rows).

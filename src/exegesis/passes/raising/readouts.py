@@ -77,7 +77,7 @@ def copied(seen: Observations, tolerance: float, answer: Type) -> list[Readout]:
         if len(moved) > _MAX_ROWS or len(moved) * 2 > max(len(table), 2):
             continue
         bits = _REFER + 1 + len(moved) * 2 * log2(seen.sizes[name] + 1) + seen.price_of([name])
-        said = _apply(dict((k, v) for k, v in moved), values)
+        said = _apply({before: after for before, after in moved}, values)
 
         def write(d: Draft, name: str = name, moved: list[list[int]] = moved) -> str:
             if not moved:
@@ -98,7 +98,12 @@ def looked_up(seen: Observations, tolerance: float, answer: Type) -> list[Readou
         if len(rows) > _MAX_ROWS:
             continue
         outcomes = int(seen.answers.max()) + 1
-        bits = _REFER + integer_bits(other) + len(rows) * (log2(seen.sizes[name] + 1) + log2(outcomes + 1)) + seen.price_of([name])
+        bits = (
+            _REFER
+            + integer_bits(other)
+            + len(rows) * (log2(seen.sizes[name] + 1) + log2(outcomes + 1))
+            + seen.price_of([name])
+        )
         said = np.array([table.get(int(v), other) for v in values])
 
         def write(d: Draft, name: str = name, rows: list[list[int]] = rows, other: int = other) -> str:
@@ -128,7 +133,8 @@ def largest(seen: Observations, tolerance: float, answer: Type) -> list[Readout]
 
 
 def chosen(seen: Observations, tolerance: float, answer: Type) -> list[Readout]:
-    """A decision list: the answer of the first condition that holds; the class that is cheapest to tell from the rest comes first."""
+    """A decision list: the answer of the first condition that holds; the class that is cheapest to tell from the rest
+    comes first."""
     classes = np.unique(seen.answers.astype(np.int64)).tolist()
     if not 2 <= len(classes) <= _MAX_CLASSES:
         return []
@@ -167,7 +173,7 @@ def allowed(seen: Observations, tolerance: float, answer: Type) -> list[Readout]
     known: list[Formula] = []
     balance = np.abs(seen.answers.mean(0) - 0.5)
     for output in np.argsort(balance, kind="stable"):
-        target = seen.answers[:, output]
+        target = seen.answers[:, output].astype(np.bool_)
         learned = learn(target, seen, tolerance=tolerance, known=known)
         if learned is None:
             return []
@@ -184,7 +190,9 @@ def allowed(seen: Observations, tolerance: float, answer: Type) -> list[Readout]
     def write(d: Draft) -> str:
         gives = sorted(per_output)
         nodes = [per_output[o].draft(d) for o in gives]
-        return d.add("symbolic.allow", [like, *nodes], answer, {"gives": gives, "always": sorted(always)}, hint="answer")
+        return d.add(
+            "symbolic.allow", [like, *nodes], answer, {"gives": gives, "always": sorted(always)}, hint="answer"
+        )
 
     return [Readout("allowed", bits + 2 * outputs, said, write)]
 

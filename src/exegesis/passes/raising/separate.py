@@ -75,7 +75,8 @@ def _distinct(columns: Real, labels: NDArray[np.bool_]) -> tuple[Real, Real, Rea
     """Distinct rows, how often each occurs, and how often with a positive label."""
     rows, inverse = np.unique(columns, axis=0, return_inverse=True)
     inverse = inverse.reshape(-1)
-    return rows, np.bincount(inverse).astype(float), np.bincount(inverse, labels.astype(float))
+    counts, positive = np.bincount(inverse), np.bincount(inverse, labels.astype(np.float64))
+    return rows, counts.astype(np.float64), positive.astype(np.float64)
 
 
 def _errors(scores: Real, counts: Real, positive: Real, thresholds: Real) -> Real:
@@ -135,7 +136,9 @@ def _enumerate(rows: Real, counts: Real, positive: Real, allowed: float) -> list
     found = []
     for form in forms[hopeful]:
         errors = _errors((form @ rows.T)[None], counts, positive, thresholds)[0]
-        found += [(tuple(form.tolist()), float(thresholds[j]), int(errors[j])) for j in np.flatnonzero(errors <= allowed)]
+        found += [
+            (tuple(form.tolist()), float(thresholds[j]), int(errors[j])) for j in np.flatnonzero(errors <= allowed)
+        ]
     return sorted(found, key=lambda f: (f[2], sum(abs(c) for c in f[0]) + abs(f[1]), f[0], f[1]))
 
 

@@ -1,7 +1,9 @@
-"""Selector idioms: what a head looks at. Each proposes selectors for one head; the cheapest that keeps the behaviour wins.
+"""Selector idioms: what a head looks at. Each proposes selectors for one head; the cheapest that keeps the behaviour
+wins.
 
 An idiom is a function `(HeadView, Draft) -> list[str]` that drafts selector nodes and returns their ids. To add one:
-write its file, put it in `SELECTORS`, test it against an independent reference. A *partition* proposes selectors that look everywhere only
+write its file, put it in `SELECTORS`, test it against an independent reference. A *partition* proposes selectors that
+look everywhere only
 together; they are offered as they are, since a head may mix them in any proportion.
 """
 

@@ -5,5 +5,6 @@ from exegesis.passes.raising.head_view import SELECTOR, HeadView
 
 
 def everywhere(head: HeadView, draft: Draft) -> list[str]:
-    """What: uniform attention. Why valid: scores do not depend on the key. Refuses when: never; the causal test decides."""
+    """What: uniform attention. Why valid: scores do not depend on the key. Refuses when: never; the causal test
+    decides."""
     return [draft.add("symbolic.everywhere", [head.tokens], SELECTOR, {"causal": head.causal}, hint="everywhere")]

@@ -45,7 +45,8 @@ def _between(head: HeadView, draft: Draft, query: str, key: str) -> list[str]:
             lowest = [torch.full_like(q, -1 if above else len(values)) for q in asked]
             plain = _distance_by_category(head, query, _weights(head, asked, keys, above, nearest))
             open_ = _distance_by_category(head, query, _weights(head, lowest, keys, above, nearest))
-            odd = [c for c in range(len(values)) if open_[c + 1] < min(_CLOSE, plain[c + 1].nan_to_num(1.0) - 0.1)]
+            better = open_[1:] < (plain[1:].nan_to_num(1.0) - 0.1).clamp(max=_CLOSE)
+            odd = [int(c) for c in better.nonzero()[:, 0]]
             best = torch.fmin(plain, open_)
             there = best[~best.isnan()]
             if len(there) and there.median() < _CLOSE and len(odd) <= _EXCEPTIONS:
@@ -60,7 +61,8 @@ def _draft(
     size = len(values)
     outside = (~values).nonzero()[:, 0].tolist()
     ignored = {c: -1 for c in outside if _occurs(head.variables[key], c)}
-    asked = {c: -1 for c in outside if _occurs(head.variables[query], c)} | {c: -1 if above else size - 1 for c in odd}
+    asked = {c: -1 for c in outside if _occurs(head.variables[query], c)}
+    asked |= dict.fromkeys(odd, -1 if above else size - 1)
     keys = _relabelled(draft, key, ignored, f"{key}_values")
     asks = _relabelled(draft, query, asked, f"sought_{query}")
     attrs = {"is": ">" if above else "<", "causal": head.causal}
@@ -76,7 +78,9 @@ def _relabelled(draft: Draft, variable: str, table: dict[int, int], hint: str) -
     if not table:
         return variable
     type = Type("category", draft[variable].type.axes, draft[variable].type.of)
-    return draft.add("symbolic.relabel", [variable], type, {"table": [[a, b] for a, b in sorted(table.items())]}, hint=hint)
+    return draft.add(
+        "symbolic.relabel", [variable], type, {"table": [[a, b] for a, b in sorted(table.items())]}, hint=hint
+    )
 
 
 def _masked(categories: Tensor, values: Tensor) -> Tensor:
@@ -108,7 +112,8 @@ def _weights(
 
 
 def _distance_by_category(head: HeadView, query: str, weights: Sequence[Tensor]) -> Tensor:
-    """Mean total-variation distance to the head's attention by query category [size + 1], over rows that look at something; NaN where none does."""
+    """Mean total-variation distance to the head's attention by query category [size + 1], over rows that look at
+    something; NaN where none does."""
     size = head.sizes[query] + 1
     total, seen = torch.zeros(size), torch.zeros(size)
     for w, pattern, live, q in zip(weights, head.patterns, head.live, head.variables[query], strict=True):

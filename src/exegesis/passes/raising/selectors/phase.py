@@ -26,7 +26,8 @@ def phases(head: HeadView, draft: Draft) -> list[str]:
 
 
 def _mass_by_phase(head: HeadView, period: int) -> torch.Tensor:
-    """Attention of live queries to keys whose position minus theirs is 0, 1 … modulo the period, relative to looking everywhere."""
+    """Attention of live queries to keys whose position minus theirs is 0, 1 … modulo the period, relative to looking
+    everywhere."""
     mass, even = torch.zeros(period), torch.zeros(period)
     for pattern, live in zip(head.patterns, head.live, strict=True):
         index = torch.arange(pattern.shape[1])

@@ -34,7 +34,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class _Seen:
-    """Which pairs of values are looked at: values of query and key, and tables [q, k] of how often seen and looked at."""
+    """Which pairs of values are looked at: values of query and key, tables [q, k] of how often seen and looked at."""
 
     query: Column
     key: Column

@@ -45,4 +45,8 @@ def _weighed(draft: Draft, everywhere: str, name: str, present: torch.Tensor, st
     if not 0 < len(special) <= _MOST_VALUES:
         return []
     weights = [[int(present[i]) - 1, float(f"{float(rounded[i].exp()):.2g}")] for i in special]
-    return [draft.add("symbolic.weigh", [everywhere, name], SELECTOR, {"weights": weights, "other": 1}, hint=f"weighed_{name}")]
+    return [
+        draft.add(
+            "symbolic.weigh", [everywhere, name], SELECTOR, {"weights": weights, "other": 1}, hint=f"weighed_{name}"
+        )
+    ]
