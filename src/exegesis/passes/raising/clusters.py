@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,14 +66,14 @@ def cluster(vectors: Real, *, most: int = _MOST) -> list[Clusters]:
 
 
 def _cuts(heights: NDArray[np.float64], widest: float) -> NDArray[np.float64]:
-    """Where to cut the tree of merges, highest first: in every gap between merge heights, and below all real distances."""
+    """Where to cut the tree of merges, highest first: in every gap between heights, and below all real distances."""
     exact = 4 * _EXACT * widest
     real = heights[heights > exact]
-    gaps = [np.sqrt(a * b) for a, b in zip(real[:-1], real[1:], strict=True) if b > _JUMP * a and a < 0.5 * widest]
+    gaps = [np.sqrt(a * b) for a, b in pairwise(real) if b > _JUMP * a and a < 0.5 * widest]
     return np.array([*sorted(gaps, reverse=True), exact])
 
 
-def codes_of(values: NDArray[np.generic]) -> Codes:
+def codes_of(values: NDArray[Any]) -> Codes:
     """A variable's values [n] as 0, 1, 2 … in their order; reals that differ by rounding alone count as equal."""
     if np.issubdtype(values.dtype, np.floating):
         values = np.round(values, 6)

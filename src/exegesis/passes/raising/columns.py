@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exegesis.ir import Graph
+from exegesis.ir import Array, Graph
 from exegesis.measure import Bench
 from exegesis.passes.raising.clusters import Codes, codes_of
 
@@ -35,7 +35,7 @@ class Column:
     node: str
     cls: int | None
     kind: ColumnKind
-    values: NDArray[np.generic]
+    values: Array
     axis: str | None = None
 
     @cached_property
@@ -65,9 +65,9 @@ class Positions:
     def __len__(self) -> int:
         return len(self.scored)
 
-    def values(self, graph: Graph, nodes: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+    def values(self, graph: Graph, nodes: Sequence[str]) -> dict[str, Array]:
         """Values of nodes whose first axes are batch and position: [n, …]."""
-        parts: dict[str, list[NDArray[np.generic]]] = {n: [] for n in nodes}
+        parts: dict[str, list[Array]] = {n: [] for n in nodes}
         for seen, got in self.bench.each(graph, list(nodes)):
             for n in nodes:
                 value = got[n].expand(*seen.scored.shape, *got[n].shape[2:])
@@ -90,7 +90,7 @@ class Positions:
         self.columns += made
         return made
 
-    def batches(self, values: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    def batches(self, values: Array) -> list[Array]:
         """Values [n, …] cut into the bench's batches: [b, s, …] each."""
         ends = np.cumsum([b * s for b, s in self.shapes])
         parts = np.split(values, ends[:-1])

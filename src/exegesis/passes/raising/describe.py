@@ -1,4 +1,4 @@
-"""The shortest description of a finite variable in terms of what is known: which phrase groups the observations as it does?"""
+"""The shortest description of a finite variable: which phrase about known ones groups the observations as it does?"""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from exegesis.passes.raising.phrases import (
 
 _PERIODS = range(2, 13)
 _WEIGHTS = tuple((a, b) for a in (1, 2, 3) for b in (1, -1, 2, -2, 3, -3) if a != abs(b) or a == 1)
+_WEIGHTS_OF_THREE = tuple((1, b, c) for b in (1, -1, 2, -2) for c in (1, -1, 2, -2))
 _MOST_ROWS = 64
 _LONG = 60.0  # bits; a shorter phrase about one variable makes it idle to look at two
 
@@ -30,7 +31,7 @@ _LONG = 60.0  # bits; a shorter phrase about one variable makes it idle to look 
 def deciding(target: Codes, columns: Sequence[Column], *, most: int = 3) -> list[tuple[Column, ...]]:
     """The smallest sets of columns (of up to `most`) whose values decide a target: [n] codes.
 
-    A set counts only when it has far fewer combinations of values than there are observations: else anything is decided.
+    A set counts only when it has far fewer combinations of values than there are observations: else all is decided.
     """
     informative = [c for c in columns if c.codes.max(initial=0) > 0]
     fewest = max(4, len(target) // 4)
@@ -72,7 +73,7 @@ def describe(target: Codes, columns: Sequence[Column], *, truth: bool | None = N
 
 
 def phrases(target: Codes, keys: Sequence[Column]) -> Iterator[Phrase]:
-    """Candidates over a set of columns that decides the target; not all of them need group the observations as it does."""
+    """Candidates over a set of columns that decides the target; not all of them group the observations as it does."""
     is_binary = target.max(initial=0) == 1
     if len(keys) == 1:
         yield from _about_one(target, keys[0], is_binary)
@@ -119,12 +120,7 @@ def _about_two(target: Codes, first: Column, second: Column, is_binary: bool) ->
 
 def _sums(target: Codes, keys: Sequence[Column], is_binary: bool) -> Iterator[Phrase]:
     """Linear forms with small whole coefficients, and comparisons of them with a constant."""
-    weights: list[tuple[int, ...]]
-    if len(keys) == 2:
-        weights = list(_WEIGHTS)
-    else:
-        weights = [(1, b, c) for b in (1, -1, 2, -2) for c in (1, -1, 2, -2)]
-    for w in weights:
+    for w in _WEIGHTS if len(keys) == 2 else _WEIGHTS_OF_THREE:
         form = total(list(zip(w, keys, strict=True)), 0)
         if form.kind == "int":
             form = min((_lifted(v, keys) for v in (w, tuple(-x for x in w))), key=lambda f: f.bits)

@@ -20,7 +20,7 @@ _MOST_PAIRS = 6_000_000
 
 
 class Rest(Enum):
-    """How a head treats its resting place: like any other, never looking at it, always, or when there is nothing else."""
+    """How a head treats its resting place: like any other, never looks at it, always does, or for want of others."""
 
     NONE = "none"
     NEVER = "never"
@@ -57,7 +57,7 @@ class Pairs:
 
 
 def harden(patterns: Sequence[Tensor], counts: Sequence[Tensor], causal: bool) -> Pairs | None:
-    """What a head looks at, where each query that counts spreads its attention evenly over a set; None where it does not.
+    """What a head looks at, where each query that counts spreads its attention evenly over a set; else None.
 
     Args:
         patterns: per batch [b, s, t], the head's attention.

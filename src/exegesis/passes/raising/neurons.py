@@ -125,7 +125,7 @@ def _drafted(draft: Draft, table: Table, type: Type) -> str:
 
 
 def _without_neurons(graph: Graph, mlp: Mlp, cut: NDArray[np.int64], by: str) -> tuple[Graph, str]:
-    """The graph whose MLP lacks some neurons, and the node that writes what is left (the old one with other tensors)."""
+    """The graph whose MLP lacks some neurons, and the node that writes what is left."""
     out, hidden = graph[mlp.out], graph[graph[mlp.active].inputs[0]]
     keep = np.setdiff1d(np.arange(out_weight(graph, mlp).shape[0]), cut)
     reach = np.linalg.norm(out_weight(graph, mlp)[keep], axis=1)

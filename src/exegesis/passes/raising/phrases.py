@@ -1,4 +1,4 @@
-"""Short things to say about columns: comparisons, memberships, sums, remainders, tables. Each knows its values and its price."""
+"""Short things to say about columns: comparisons, memberships, sums, remainders, tables; each with its price."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from math import log2
 
 import numpy as np
-from numpy.typing import NDArray
 
-from exegesis.ir import Axis, Type
+from exegesis.ir import Array, Axis, Type
 from exegesis.ir.price import float_bits, integer_bits
 from exegesis.passes.draft import Draft
 from exegesis.passes.raising.clusters import Codes
@@ -18,7 +17,7 @@ from exegesis.passes.raising.head_view import SEQUENCE
 
 REFER = 6.0  # bits to name an operation, or a variable
 _AWKWARD = {"!=": 0.5, "<=": 0.1, ">=": 0.1}  # bits; of two ways to say one thing, people prefer the plainer
-_COMPARE: dict[str, Callable[[NDArray[np.generic], float], Mask]] = {
+_COMPARE: dict[str, Callable[[Array, float], Mask]] = {
     ">": np.greater,
     ">=": np.greater_equal,
     "<": np.less,
@@ -44,7 +43,7 @@ class Phrase:
 
     bits: float
     kind: str
-    values: NDArray[np.generic]
+    values: Array
     write: Write
     of: tuple[str, ...]
 

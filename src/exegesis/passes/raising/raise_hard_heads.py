@@ -70,7 +70,7 @@ def raise_hard_head(work: Workbench, block: Block, head: int, number: int) -> bo
         number: its place in the network.
     """
     label = f"{block.layer}H{number}"
-    seen = {n: [] for n in (block.pattern, block.values, block.mix)}
+    seen: dict[str, list[Tensor]] = {n: [] for n in (block.pattern, block.values, block.mix)}
     for _, got in work.bench.each(work.graph, list(seen)):
         for n in seen:
             seen[n].append(got[n][:, head])

@@ -3,11 +3,11 @@
 What: walks through the network in the order of computation and keeps a list of variables that are known at every
 position: tokens, positions, and whatever heads and MLPs were found to compute. Each head and each group of neurons is
 described in terms of those before it, and replaced.
-Why valid: a head's selector is its attention, a group's table what it writes, and every answer on the bench stays as it is.
+Why valid: a head's selector is its attention, a group's table what it writes, and every answer on the bench stays.
 Refuses when: nothing is that exact, as in most trained networks; what is left alone is for the passes that follow.
 Guarantee: statistical (agreement on the bench).
-Example: a compiled network that reverses its input has `length` in the MLP of its first layer, `length - place` in those
-of the next two, and a head that looks where the place is that.
+Example: a compiled network that reverses its input has `length` in the MLP of its first layer, `length - place` in
+those of the next two, and a head that looks where the place is that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """MLPs over finite variables become short expressions: what neurons write is tabulated, and the table described.
 
-What: neurons are grouped by what they write (groups at right angles to each other); a group that takes few values at the
-positions of the bench becomes a variable, described by the shortest phrase over what is known: a comparison, a
+What: neurons are grouped by what they write (groups at right angles to each other); a group that takes few values at
+the positions of the bench becomes a variable, described by the shortest phrase over what is known: a comparison, a
 difference, a remainder, a table …
 Why valid: the phrase tells apart exactly the values that the group takes (where the network blends neighbouring values:
 those that it tells apart), and with the table in the group's place the network gives the answers that it gave before.
@@ -43,7 +43,7 @@ class _Reading:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """A group of neurons: which, what they write at every position [n, d], and what they may stand for, cheapest first."""
+    """A group of neurons: which, what they write at every position [n, d], what they may stand for (cheapest first)."""
 
     neurons: Neurons
     written: Real
@@ -95,14 +95,13 @@ def _part(work: Workbench, neurons: Neurons, written: Real, counts: Mask) -> _Pa
     found = []
     if (linear := _linear(written[counts], columns)) is not None:
         found.append(_Reading(linear, linear.bits + _OWN))
-    for grouping in cluster(written[counts]):
-        if grouping.count > 1 and (phrase := describe(grouping.codes, columns)) is not None:
-            found.append(_Reading(phrase, phrase.bits + _OWN))
+    told = (describe(g.codes, columns) for g in cluster(written[counts]) if g.count > 1)
+    found += [_Reading(phrase, phrase.bits + _OWN) for phrase in told if phrase is not None]
     return _Part(neurons, written, tuple(sorted(found, key=lambda r: r.bits)))
 
 
 def _linear(written: Real, columns: Sequence[Column]) -> Phrase | None:
-    """A sum of a few known numbers with tidy coefficients, where the group writes along one line and is linear in them."""
+    """A sum of a few known numbers with tidy coefficients, where they write along a line and are linear in them."""
     centred = written - written.mean(0)
     furthest = centred[np.linalg.norm(centred, axis=1).argmax()]
     if not furthest.any():

@@ -1,4 +1,4 @@
-"""The graph while its layers are raised one after the other, what is known of every position, and how a change is judged."""
+"""The graph while its layers are raised one after the other, and what is known of every position."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exegesis.ir import Axis, Graph, Site, Type, price
+from exegesis.ir import Array, Axis, Graph, Site, Type, price
 from exegesis.measure import Bench
 from exegesis.passes.draft import Draft
 from exegesis.passes.manager import Attempt
@@ -71,7 +71,7 @@ class Workbench:
 
     @cached_property
     def apart(self) -> tuple[str, NDArray[np.int64]] | None:
-        """Where nothing is scored, if tokens or places tell: the variable that does, and its categories [n], -1 where scored."""
+        """Where nothing is scored, if tokens or places tell: the variable and its categories [n], -1 where scored."""
         scored = self.known.scored
         for column in self.columns:
             if column.node not in (self.tokens, self.place):
@@ -117,9 +117,7 @@ class Workbench:
         self.graph = replace(self.graph, outputs=tuple(dict.fromkeys((*self.graph.outputs, node))))
         self.known.learn(self.graph, node, classes)
 
-    def locate(
-        self, node: str, sites: Sequence[Site], tensors: Mapping[str, NDArray[np.generic]] | None = None
-    ) -> None:
+    def locate(self, node: str, sites: Sequence[Site], tensors: Mapping[str, Array] | None = None) -> None:
         """Notes that a variable of the graph lives at these sites too."""
         old = self.graph[node]
         added = tuple(s for s in sites if s not in old.sites)
