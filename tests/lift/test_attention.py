@@ -176,6 +176,29 @@ def test_softmax_that_is_no_attention_is_left_alone() -> None:
     assert ops(graph)[-1] == "tensor.aten.softmax.int"
 
 
+class Own(nn.Module):
+    """Torch's own module, which puts positions before the batch on its way."""
+
+    def __init__(self, returns_pattern: bool) -> None:
+        super().__init__()
+        self.inner, self.returns_pattern = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True), returns_pattern
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x, x, x, need_weights=self.returns_pattern)[0]
+
+
+@pytest.mark.parametrize("returns_pattern", [False, True])
+def test_module_of_torch(returns_pattern: bool) -> None:
+    module = Own(returns_pattern)
+    graph = lift(randomised(module), (STREAM,)).graph
+    assert {n.op.split(".")[0] for n in graph.nodes} == {"input", "component"}
+    rows = module.inner.in_proj_weight.detach().numpy().reshape(3, HEADS, HEAD, WIDTH)
+    scale = graph["L0.attn.scores"].attrs["scale"]  # where it is 1, the queries are scaled
+    for part, wanted, by in zip("qkv", rows, (0.5 / scale, 1, 1), strict=True):
+        weight = graph.tensors[graph[f"L0.attn.{part}"].tensors["weight"]]
+        np.testing.assert_allclose(weight, wanted.transpose(0, 2, 1) * by, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ATTENTIONS, ids=lambda k: k.__name__)
 def test_nothing_is_left_at_tensor_level(kind: type[Attention]) -> None:
     assert {n.op.split(".")[0] for n in of(kind)[1].graph.nodes} == {"input", "component"}

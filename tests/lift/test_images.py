@@ -49,6 +49,28 @@ def test_pooling_of_another_kind_is_left_alone() -> None:
     assert "component.pool2d" not in kinds
 
 
+class Normalised(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4)
+        self.pool, self.out = nn.AdaptiveAvgPool2d(1), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.pool(self.norm(self.conv(x)).relu()).flatten(1))
+
+
+def test_fixed_batch_normalisation_belongs_to_the_convolution() -> None:
+    module = Normalised()
+    module(IMAGES * torch.tensor([[[[3.0]]]]) + 1)  # running statistics that are not 0 and 1
+    graph = lift(module, (IMAGES,)).graph
+    assert [n.op.removeprefix("component.") for n in graph.nodes] == [
+        *("input.array", "conv2d", "activation", "pool2d", "flatten", "linear")
+    ]
+    norm = module.norm
+    expected = module.conv.weight * (norm.weight / (norm.running_var + norm.eps).sqrt())[:, None, None, None]
+    torch.testing.assert_close(torch.tensor(graph.tensors["conv.weight"]), expected.detach())
+
+
 class Picks(nn.Module):
     """Two positions side by side, and one of them alone."""
 

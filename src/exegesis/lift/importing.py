@@ -123,9 +123,12 @@ def _put(bench: Bench, node: fx.Node, same: Mapping[str, Any]) -> Any:
     args = tuple(known(a) for a in node.args)
     kwargs = {k: known(v) for k, v in node.kwargs.items()}
     target: Callable[..., Any] = node.target  # type: ignore[assignment]
+    op = _op(node)
+    if op in ("aten.view.default", "aten._unsafe_view.default"):  # copies that made a view possible are left out
+        op, target = "aten.reshape.default", torch.ops.aten.reshape.default
     cell = Cell(
         node.name,
-        _op(node),
+        op,
         args,
         kwargs,
         target,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
 from exegesis.lift.bench import Bench, Cell, Ref
 from exegesis.lift.recognise.matching import constant, source
 
@@ -11,7 +13,7 @@ MAKER = "lift.images"
 
 
 def recognise(bench: Bench) -> int:
-    """Replaces two-dimensional convolutions with fixed weights, maximum and mean pooling, and flattening."""
+    """Replaces two-dimensional convolutions (normalised by fixed statistics or not), pooling, and flattening."""
     count = 0
     for cell in bench.cells():
         if (
@@ -58,11 +60,32 @@ def _convolution(bench: Bench, cell: Cell) -> Cell | None:
         "dilation": _pair(cell.arg(5, "dilation", 1)),
         "groups": cell.arg(6, "groups", 1),
     }
+    after = bench.sole_user(cell.id)
+    if after is not None and (folded := _normalised(bench, after, weight, bias)) is not None:
+        bench.replace(after.id, cell.id)
+        cell.reference = after.reference
+        weight, bias = folded
     return _made(bench, cell, x, "conv2d", attrs, tensors={"weight": weight} | ({} if bias is None else {"bias": bias}))
+
+
+def _normalised(bench: Bench, after: Cell, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    """Weight and bias with the batch normalisation behind a convolution folded in, float64."""
+    if after.name != "batch_norm" or after.args[5] is not False:
+        return None
+    scale, shift, mean, variance = (constant(bench, a) for a in after.args[1:5])
+    if mean is None or variance is None:
+        return None
+    factor = (variance.double() + float(after.args[7])).rsqrt() * (1 if scale is None else scale.double())
+    moved = ((0 if bias is None else bias.double()) - mean.double()) * factor
+    return weight.double() * factor[:, None, None, None], moved + (0 if shift is None else shift.double())
 
 
 def _pooling(bench: Bench, cell: Cell) -> Cell | None:
     x = source(bench, cell, 0)
+    if cell.op == "aten.adaptive_avg_pool2d.default" and x is not None and _pair(cell.args[1]) == [1, 1]:
+        whole = [s for s in (x.shape or ())[2:] if isinstance(s, int)]
+        attrs: dict[str, Any] = {"kind": "mean", "size": whole, "stride": whole, "padding": [0, 0]}
+        return _made(bench, cell, x, "pool2d", attrs) if len(whole) == 2 else None
     if cell.op not in ("aten.max_pool2d.default", "aten.avg_pool2d.default") or x is None or len(x.shape or ()) != 4:
         return None
     size = _pair(cell.args[1])
