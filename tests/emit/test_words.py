@@ -48,7 +48,7 @@ def test_axes_that_share_a_name_with_another_value() -> None:
 
 
 def test_what_has_no_label_is_a_number() -> None:
-    assert words(("a",)).category("token", -1).text == "-1"
+    assert words(("a",)).category("token", -1).text == "NONE"
     assert words(("a",)).category("elsewhere", 3).text == "3"
 
 
@@ -61,6 +61,9 @@ def test_neighbours_are_ranges() -> None:
     assert vocabulary.many("token", [4, 3, 2, 1], ordered=True).text == "(E, D, C, B)"
     assert vocabulary.many("token", [7], ordered=True).text == "(BOS,)"
     assert vocabulary.many("token", []).text == "set()"
+    assert vocabulary.many("token", [0, *range(2, 7), -1]).text == "{NONE, A, *range(C, G + 1)}"
+    assert vocabulary.many("token", [*range(7), 7], ordered=True).text == "range(A, BOS + 1)"
+    assert vocabulary.many("token", [7, *range(7)], ordered=True).text == "(BOS, *LETTERS)"
     assert words(tuple(map(str, range(9)))).many("token", range(2, 7)).text == "range(2, 7)"
 
 

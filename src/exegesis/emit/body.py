@@ -192,7 +192,15 @@ class Body:
         self._waiting[node.id] = code
         once = self.scope.uses.get(node.id, 0) + final == 1
         unnamed = node.name is None or node.op in _PLAIN_SELECTORS
-        if not final and unnamed and isinstance(code, Comparison) and not code.depth and len(code.text) <= _BRIEF:
+        if not final and self._is_only_preferred(node):
+            del self._waiting[node.id]
+            self._brief[node.id] = self.scene.words.category(node.type.of, node.attrs["value"])
+        elif not final and unnamed and isinstance(code, Comparison) and not code.depth and len(code.text) <= _BRIEF:
             self._brief[node.id] = self._waiting.pop(node.id)
         elif not (once and (final or unnamed)):
             self._settle(node.id)
+
+    def _is_only_preferred(self, node: Node) -> bool:
+        """Whether one category, the same everywhere, is read by nothing but choices: these take the category itself."""
+        users = self.graph.users(node.id)
+        return node.op == "symbolic.always" and all(u.op == "symbolic.prefer" for u in users)

@@ -171,6 +171,11 @@ def tuple_of(items: Iterable[Code]) -> Code:
     return _bracketed("(", tuple(("", i) for i in items), ")")
 
 
+def starred(value: Code) -> Code:
+    """The items of something, inside a display: `*value`."""
+    return Code(f"*{value.inside(ATOM)}", ATOM, value.depth, value.uses)
+
+
 def several(items: Sequence[Code]) -> Code:
     """What a definition returns: one value, or several with commas between, bracketed only where they need lines."""
     if len(items) == 1:

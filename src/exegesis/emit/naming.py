@@ -44,7 +44,7 @@ _DEFAULTS = {
     "symbolic.and": "all_hold",
     "symbolic.or": "some_hold",
     "symbolic.allow": "allowed",
-    "component.arange": "indices",
+    "component.arange": "positions",
     "component.embed": "embedded",
     "component.constant": "offset",
     "component.add": "stream",

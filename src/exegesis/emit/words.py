@@ -6,9 +6,10 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
-from exegesis.emit.code import WIDTH, Code, call, literal, set_of, tuple_of
+from exegesis.emit.code import WIDTH, Code, literal, set_of, starred, tuple_of
 from exegesis.emit.naming import RESERVED
 from exegesis.ir import Graph
+from exegesis.primitives import NONE
 
 _RUN = 4  # as many neighbours or more are written as a range
 _SPECIAL = re.compile(r"<.*>|\[[A-Z]+\]", re.DOTALL)
@@ -57,15 +58,18 @@ class Words:
 
     def category(self, axis: str | None, category: int) -> Code:
         """A category as an expression."""
-        made = self._names.get((axis or "", category))
+        made = "NONE" if category == NONE else self._names.get((axis or "", category))
         return literal(category) if made is None else Code(made, uses=frozenset({made}))
 
     def many(self, axis: str | None, categories: Iterable[int], *, ordered: bool = False) -> Code:
-        """Several categories: a range where they are neighbours, else a set (a tuple where the order counts)."""
+        """Several categories: ranges where they are neighbours, else a set (a tuple where the order counts)."""
         values = list(categories) if ordered else sorted(set(categories))
-        if len(values) >= _RUN and values == list(range(values[0], values[-1] + 1)):
-            return self._run(axis, range(values[0], values[-1] + 1))
-        items = [self.category(axis, v) for v in values]
+        runs = [self._run(axis, run) if len(run) >= _RUN else run for run in _runs(values)]
+        if len(runs) == 1 and isinstance(runs[0], Code):
+            return runs[0]
+        items: list[Code] = []
+        for run in runs:
+            items += [starred(run)] if isinstance(run, Code) else [self.category(axis, v) for v in run]
         return tuple_of(items) if ordered else set_of(items)
 
     def _run(self, axis: str | None, run: range) -> Code:
@@ -74,8 +78,7 @@ class Words:
             return Code(plural, uses=frozenset({plural}))
         first, last = self.category(axis, run[0]), self.category(axis, run[-1])
         if not first.uses or not last.uses:
-            made = call("range", *([literal(run[0])] if run[0] else []), literal(run[-1] + 1))
-            return Code(made.text)
+            return Code(_as_range(run))
         return Code(f"range({first.text}, {last.text} + 1)", uses=first.uses | last.uses)
 
     def declared(self, used: Collection[str]) -> list[str]:
@@ -115,6 +118,17 @@ def _assignment(row: Sequence[tuple[str, int]]) -> str:
     if len(row) > 2 and values == list(range(values[0], values[-1] + 1)):
         right = _as_range(range(values[0], values[-1] + 1))
     return f"{', '.join(names)} = {right}"
+
+
+def _runs(values: Sequence[int]) -> list[range]:
+    """The values in their order as ranges of neighbours. None (-1) has no neighbours."""
+    runs: list[range] = []
+    for value in values:
+        if runs and value == runs[-1].stop and NONE not in runs[-1]:
+            runs[-1] = range(runs[-1].start, value + 1)
+        else:
+            runs.append(range(value, value + 1))
+    return runs
 
 
 def _as_range(run: range) -> str:

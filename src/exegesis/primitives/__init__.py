@@ -5,6 +5,7 @@ with a second axis, one number per class. A *selector* `[query, key]` says which
 carry weights; a position is looked at where the weight is positive. Sequences have no batch axis here.
 """
 
+from exegesis.primitives._types import NONE
 from exegesis.primitives.answers import allow, allow_by, choose, positive
 from exegesis.primitives.components import (
     activation,
@@ -64,6 +65,7 @@ from exegesis.primitives.variables import (
 )
 
 __all__ = [
+    "NONE",
     "Tensors",
     "activation",
     "add_angles",

@@ -8,3 +8,6 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 Number: TypeAlias = float | int
+
+NONE = -1
+"""The category of nothing: what a position holds that read nothing."""
