@@ -23,9 +23,11 @@ from exegesis.ir import (
     Origin,
     Site,
     Type,
-    archive,
     diff,
+    graph_from_record,
+    graph_record,
     load_graph,
+    records,
     save_graph,
 )
 
@@ -96,7 +98,7 @@ def test_a_program_comes_back_exactly(
 
 @pytest.mark.parametrize("kind", [Axis, Function, Node, Origin, Site, Type])
 def test_the_file_has_a_place_for_every_field(kind: type) -> None:
-    record = getattr(archive, f"_{kind.__name__}")
+    record = getattr(records, f"_{kind.__name__}")
     assert set(record.model_fields) == {f.name for f in dataclasses.fields(kind)}
 
 
@@ -130,6 +132,33 @@ def test_a_program_without_tensors_has_an_empty_file(tmp_path: Path) -> None:
     plain = Graph((Node("tokens", "input.tokens", (), TOKEN),), ("tokens",), axes=AXES)
     save_graph(plain, tmp_path)
     assert not diff(plain, load_graph(tmp_path))
+
+
+def test_a_record_is_what_the_files_hold(tmp_path: Path) -> None:
+    saved = graph(value=(1, (2, 3)))
+    record, arrays = graph_record(saved)
+    save_graph(saved, tmp_path)
+    assert json.loads((tmp_path / "program.json").read_text()) == record
+    loaded = load_file(tmp_path / "tensors.safetensors")
+    assert arrays.keys() == loaded.keys()
+    assert all(np.array_equal(arrays[name], loaded[name]) for name in arrays)
+
+
+def test_a_graph_comes_back_from_its_record_and_shares_nothing_mutable_with_it() -> None:
+    saved = graph(value=[1, [2, 3]])
+    record, arrays = graph_record(saved)
+    restored = graph_from_record(record, arrays)
+    assert not diff(saved, restored)
+    record["nodes"][2]["attrs"]["args"][1].append(9)
+    assert saved["raw"].attrs["args"] == [1, [2, 3]]
+
+
+def test_a_record_says_how_its_sources_are_called() -> None:
+    record, arrays = graph_record(graph())
+    with pytest.raises(InputError, match=r"^step 3 has schema 7;"):
+        graph_from_record({**record, "schema": 7}, arrays, source="step 3")
+    with pytest.raises(InputError, match=r"^its file does not belong to the program beside it: it lacks tensor 'W'"):
+        graph_from_record(record, {"basis": arrays["basis"]}, arrays_source="its file")
 
 
 def rewrite(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:

@@ -6,6 +6,7 @@ from exegesis.ir.errors import ExegesisError, GraphError, InputError
 from exegesis.ir.graph import Array, Axis, Function, Graph, Json, Level, Node, Origin, Site, Type
 from exegesis.ir.pretty import pretty
 from exegesis.ir.price import Bits, Price, legible_share, price
+from exegesis.ir.records import graph_from_record, graph_record
 from exegesis.ir.spec import OpSpec, check, describe
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "check",
     "describe",
     "diff",
+    "graph_from_record",
+    "graph_record",
     "legible_share",
     "load_graph",
     "pretty",
