@@ -23,7 +23,7 @@ from exegesis.pipeline.program import Program
 from exegesis.runtime import Network, load
 
 _FIT_TOKENS = 8_000
-_HELD_TOKENS = 16_000
+_HELD_TOKENS = 8_000
 
 
 @dataclass(frozen=True)

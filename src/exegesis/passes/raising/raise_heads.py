@@ -37,6 +37,7 @@ class RaiseHeads:
         keep: share of answers that a replacement must leave as they are.
         close: a selector is offered as a view when its attention is within this total-variation distance of the head's,
         nearly: or when putting it in the head's place leaves this share of the answers as they are.
+        telling: or when it makes up for this share of what looking everywhere loses;
         views: how many views a head may offer.
         trials: how many selectors, the closest in attention, are put in the head's place.
         readable: how many variables of earlier layers a head may read.
@@ -46,6 +47,7 @@ class RaiseHeads:
     keep: float = 0.997
     close: float = 0.4
     nearly: float = 0.9
+    telling: float = 0.4
     views: int = 3
     trials: int = 5
     readable: int = 4
@@ -123,7 +125,13 @@ def _raise_one(state: _State, block: Block, head: int, number: int, bench: Bench
     mean = torch.cat([m[:, head][live] for m, live in zip(seen.mixes, seen.view.live, strict=True)]).mean(0)
     idle = _agreement(state.graph, block, head, bench, seen, [mean.expand_as(m[:, head]) for m in seen.mixes])
     needed = idle < settings.keep
-    close = [t for t in tried if t.distance <= settings.close or (needed and t.kept >= settings.nearly)]
+    blind = next((t.kept for t in tried if t.selector == candidates[0]), 0.0)
+    close = [
+        t
+        for t in tried
+        if t.distance <= settings.close
+        or (needed and (t.kept >= settings.nearly or t.kept >= blind + settings.telling * (1 - blind)))
+    ]
     close = sorted(close, key=lambda t: t.distance)[: settings.views]
     standin = next((t for t in faithful if t in close), None)
     if standin is None and not needed and not close:

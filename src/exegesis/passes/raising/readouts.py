@@ -77,7 +77,7 @@ def copied(seen: Observations, tolerance: float, answer: Type) -> list[Readout]:
         if len(moved) > _MAX_ROWS or len(moved) * 2 > max(len(table), 2):
             continue
         bits = _REFER + 1 + len(moved) * 2 * log2(seen.sizes[name] + 1) + seen.price_of([name])
-        said = _apply({before: after for before, after in moved}, values)
+        said = _apply({m[0]: m[1] for m in moved}, values)
 
         def write(d: Draft, name: str = name, moved: list[list[int]] = moved) -> str:
             if not moved:
