@@ -73,17 +73,17 @@ def find_group(table: Table, *, seed: int = 0) -> Group | None:
 def multiplied(kind: Kind, period: int, a: Int[np.ndarray, "..."], b: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
     """a · b in the cyclic group of this order, or in the dihedral group with this many turns."""
     if kind == "cyclic":
-        return (a + b) % period
+        return np.asarray((a + b) % period)
     flipped = a >= period
     turn = (a % period + np.where(flipped, -1, 1) * (b % period)) % period
-    return turn + period * (flipped != (b >= period))
+    return np.asarray(turn + period * (flipped != (b >= period)))
 
 
 def _anchors(table: Table) -> Iterator[tuple[int, int]]:
     """Rows and columns that may stand for the identity, those that leave the other argument as it is first."""
     same = np.arange(len(table))
     rows = np.argsort(-(table == same).mean(1), kind="stable")[:_ANCHORS]
-    columns = np.argsort(-(table.T == same).mean(1), kind="stable")[:_ANCHORS]
+    columns = np.argsort(-(same == table.T).mean(1), kind="stable")[:_ANCHORS]
     yield from ((int(r), int(c)) for r in rows for c in columns)
 
 
@@ -104,10 +104,8 @@ def _associativity(product: Table, rng: np.random.Generator) -> float:
 
 
 def _is_nearly_latin(product: Table) -> bool:
-    """Whether rows and columns hardly repeat an entry, so that everything has an inverse."""
-    n = len(product)
-    distinct = [len(np.unique(line)) for line in (*product, *product.T)]
-    return float(np.mean(distinct)) > 0.9 * n
+    """Whether no row or column repeats many entries, so that everything has an inverse."""
+    return min(len(np.unique(line)) for line in (*product, *product.T)) > 0.8 * len(product)
 
 
 def _recognised(table: Table, product: Table, row: int, column: int, associative: float) -> Group:
@@ -194,6 +192,5 @@ def _renamings(group: Group) -> Iterator[tuple[Names, Names, Names]]:
                 yield (r - a) % n, (c - b) % n, (z - a - b) % n
         else:
             for flip in range(n):
-                yield tuple(  # type: ignore[misc]
-                    (unit * (x % n) + flip * (x >= n)) % n + n * (x >= n) for x in (rows, columns, answers)
-                )
+                r, c, z = ((unit * (x % n) + flip * (x >= n)) % n + n * (x >= n) for x in (rows, columns, answers))
+                yield r, c, z

@@ -8,12 +8,16 @@ from exegesis.passes.grouping.group_functions import GroupFunctions
 from exegesis.passes.manager import Pass
 from exegesis.passes.naming.name_variables import NameVariables
 from exegesis.passes.pruning.drop_edges import DropEdges
+from exegesis.passes.raising.raise_arithmetic import RaiseArithmetic
 from exegesis.passes.raising.raise_heads import RaiseHeads
+from exegesis.passes.raising.raise_layers import RaiseLayers
 from exegesis.passes.raising.raise_readout import RaiseReadout
 
 STANDARD: tuple[Pass, ...] = (
+    RaiseArithmetic(),  # a network that computes in a group becomes waves or motions, as a whole
     FoldNorms(),  # affine parts of norms go into the maps that read them
     MergeConstants(),  # one bias per sum
+    RaiseLayers(),  # what can be read exactly: hard heads, MLPs over finite variables, answers made of them
     DropEdges(),  # readers no longer see writers that the behaviour does not need
     RaiseHeads(),  # attention becomes selectors and what they gather
     RaiseReadout(),  # MLPs and unembedding become a readout over what was gathered

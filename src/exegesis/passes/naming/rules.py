@@ -43,6 +43,11 @@ class Labels:
 Namer = Callable[[Graph, Node, Labels], Named | None]
 
 
+def as_written(graph: Graph, node: Node, labels: Labels) -> Named | None:
+    """A variable that the pass which made it named: its function is called as its node."""
+    return Named(node.id, node.name, node.doc) if node.name and node.doc else None
+
+
 def copied_from_a_distance(graph: Graph, node: Node, labels: Labels) -> Named | None:
     """`copy(back(k), v)`."""
     if node.op != "symbolic.copy" or (selector := graph[node.inputs[0]]).op != "symbolic.back":
@@ -122,6 +127,7 @@ def combined(graph: Graph, node: Node, labels: Labels) -> Named | None:
 
 
 NAMERS: tuple[Namer, ...] = (
+    as_written,
     copied_from_a_distance,
     copied_from_the_start,
     copied_from_a_match,

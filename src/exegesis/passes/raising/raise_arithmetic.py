@@ -15,7 +15,7 @@ Example: addition modulo 113 over frequencies 6 and 23 becomes
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,12 +25,13 @@ from exegesis.measure.exchanges import Program
 from exegesis.measure.groups import Group, find_group
 from exegesis.measure.harmonics import blocks, concentration, shares
 from exegesis.measure.pairs import Pairs
-from exegesis.measure.responses import plane, respond
 from exegesis.passes.draft import Draft
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
-from exegesis.passes.raising.arithmetic.cyclic import draft_addition, inner_variables, read_addition
-from exegesis.passes.raising.arithmetic.names import Words
-from exegesis.passes.raising.arithmetic.places import Placed, at_carriers, find_place, with_places
+from exegesis.passes.raising.arithmetic.cyclic import write_addition
+from exegesis.passes.raising.arithmetic.dihedral import write_composition
+from exegesis.passes.raising.arithmetic.names import ORDINALS
+from exegesis.passes.raising.arithmetic.places import Placed, at_carrier, find_place, is_found, with_places
+from exegesis.passes.raising.arithmetic.program import Written
 
 NAME = "raise_arithmetic"
 
@@ -76,3 +77,109 @@ class RaiseArithmetic:
 
 def _refused(graph: Graph, why: str, figures: dict[str, float] | None = None) -> Outcome:
     return Outcome(graph, (Attempt("the table of answers", why, False, tuple((figures or {}).items())),))
+
+
+class _Reader:
+    """One network on its way to a program; every step may end in a refusal."""
+
+    def __init__(self, graph: Graph, pairs: Pairs, seed: int, settings: RaiseArithmetic) -> None:
+        self.graph = graph
+        self.pairs = pairs
+        self.seed = seed
+        self.settings = settings
+        self.figures: dict[str, float] = {}
+
+    def outcome(self) -> Outcome:
+        """The program with its places, or the graph as it is."""
+        group = find_group(self.pairs.table, seed=self.seed)
+        if group is None:
+            return self._refused("the answers are the table of no group")
+        if reason := self._no_group(group) or self._no_waves(group):
+            return self._refused(reason)
+        draft = Draft(self.graph, NAME)
+        write = write_addition if group.kind == "cyclic" else write_composition
+        written = write(self.pairs, group, self._frequencies(group), draft, self.seed)
+        if written is None:
+            return self._refused("no frequency of the logits is explained by what the tokens' motions make together")
+        self.figures |= dict(written.figures) | self._adding_or_multiplying(group)
+        program = draft.into({self.graph.outputs[0]: written.answer})
+        runner = Program(program, self.pairs)
+        if reason := self._differs(runner, written):
+            return self._refused(reason)
+        placed = self._places(runner, written)
+        if isinstance(placed, str):
+            return self._refused(placed)
+        why = f"a {group.kind} group of order {group.order}: {len(placed)} places, all pairs agree"
+        attempt = Attempt("the table of answers", why, True, tuple(self.figures.items()))
+        return Outcome(with_places(program, placed), (attempt,))
+
+    def _refused(self, why: str) -> Outcome:
+        return _refused(self.graph, why, self.figures)
+
+    def _no_group(self, group: Group) -> str | None:
+        self.figures |= {"table": group.agreement, "associative": group.associative}
+        if group.kind == "other":
+            return f"the answers are the table of a group of order {group.order} that is neither cyclic nor dihedral"
+        if group.agreement < self.settings.table:
+            return f"only {group.agreement:.4f} of the answers are those of a {group.kind} group of order {group.order}"
+        return None
+
+    def _no_waves(self, group: Group) -> str | None:
+        if self.pairs.carriers is None:
+            return "the vectors of the tokens were not found"
+        bases = blocks(group.kind, group.period)
+        for which, names in enumerate((group.rows, group.columns)):
+            found = concentration(self.pairs.vectors(which), names, bases, self.seed)
+            self.figures[f"concentration {which}"] = found.value
+            self.figures[f"concentration {which}, tokens permuted"] = found.null
+            if not found.holds:
+                return (
+                    "the vectors of the tokens stand at no frequencies of the group more than those of permuted tokens"
+                )
+        return None
+
+    def _frequencies(self, group: Group) -> list[int]:
+        """Those that carry enough of the answer's waves."""
+        found = shares(self.pairs.logits.T, group.answers, blocks(group.kind, group.period))
+        lengths = {f: float(np.sqrt(v)) for f, v in found.items()}
+        return [f for f, v in lengths.items() if v >= self.settings.carried * sum(lengths.values())]
+
+    def _adding_or_multiplying(self, group: Group) -> dict[str, float]:
+        figures = {"gradient symmetricity": gradient_symmetricity(self.pairs, self.seed)}
+        if group.kind == "cyclic":
+            steps = (group.rows[:, None] - group.columns[None]) % group.period
+            n = self.pairs.n
+            logits = self.pairs.logits.reshape(n, n, n)
+            figures["distance irrelevance"] = distance_irrelevance(logits, self.pairs.table, steps)
+        return figures
+
+    def _differs(self, program: Program, written: Written) -> str | None:
+        """Why the program is not the network's, judged by its votes and its answers to all pairs."""
+        every = np.arange(len(self.pairs.ids))
+        network = np.array(self.pairs.outputs)[self.pairs.logits.argmax(1)]
+        self.figures["pairs that agree"] = agree = float((program.answers(every) == network).mean())
+        if agree < self.settings.table:
+            return f"the program gives the network's answer to {agree:.4f} of the pairs only"
+        explained = written.figures["logit variance explained"]
+        if explained < self.settings.explained:
+            return f"its votes explain {explained:.2f} of the variance of the logits only"
+        return None
+
+    def _places(self, program: Program, written: Written) -> list[Placed] | str:
+        """Where its variables live, or which of them were not found."""
+        least, placed = self.settings.exchanged, []
+        for variables in written.inner:
+            found = find_place(program, variables, least=least, seed=self.seed)
+            if found is not None:
+                placed.append(found)
+                self.figures |= found.figures
+        if not placed or placed[-1].variables != written.inner[-1]:
+            return f"{' and '.join(written.inner[-1])} were found nowhere in the network"
+        for which, span in enumerate(written.spans):
+            variables = tuple(nodes[min(which, len(nodes) - 1)] for nodes in written.tokens)
+            found = at_carrier(program, variables, which, span, seed=self.seed)
+            self.figures |= {f"{name} ({ORDINALS[which]})": value for name, value in found.figures.items()}
+            if not is_found(found, least):
+                return f"{' and '.join(variables)} are not all that the network reads off the {ORDINALS[which]} token"
+            placed.append(found)
+        return placed

@@ -3,72 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from exegesis.ir import Axis, Graph, Type
 from exegesis.measure.groups import Group
 from exegesis.measure.pairs import Pairs
-from exegesis.measure.responses import Response, Wave, answer_wave, companion, doubled, turn
+from exegesis.measure.responses import Response, Wave, answer_wave, companion, doubled, plane, respond, turn
 from exegesis.passes.draft import Draft
 from exegesis.passes.raising.arithmetic.mixing import Mixing, Slot
-from exegesis.passes.raising.arithmetic.names import ELEMENT, Words
+from exegesis.passes.raising.arithmetic.names import Held, Tokens, called, form, votes
+from exegesis.passes.raising.arithmetic.program import Written
 
 ENOUGH = 0.9
 """An account of a frequency that explains this share of its response is not refined any further."""
 
 
-@dataclass(frozen=True)
-class Addition:
-    """How the answer's waves are made.
-
-    Attributes:
-        period: the order of the group.
-        product: frequencies whose waves are multiplied.
-        doubled: frequencies whose waves are added and doubled.
-        companion: how much of the sum of the waves at twice the frequency is taken off the doubled ones; 0 for none.
-        weights: of each frequency's votes.
-    """
-
-    period: int
-    product: tuple[int, ...]
-    doubled: tuple[int, ...]
-    companion: float
-    weights: Mapping[int, int]
-
-
-def read_addition(pairs: Pairs, group: Group, responses: Sequence[Response], seed: int) -> tuple[Addition, Mapping[str, float]]:
-    """The program that a network runs over the given frequencies, and how well it fits.
+def write_addition(pairs: Pairs, group: Group, frequencies: Sequence[int], draft: Draft, seed: int) -> Written:
+    """The program that a network runs over these frequencies of a cyclic group.
 
     Args:
-        pairs: the network.
+        pairs: the network, with known carriers.
         group: a cyclic group.
-        responses: of its frequencies.
+        frequencies: those that count.
+        draft: where nodes are written.
         seed: of what is drawn.
-
-    Returns:
-        The addition, and figures: the share of the logits' variance that it explains, and of mixtures that it predicts.
     """
+    responses = [respond(pairs, group, f, seed) for f in frequencies]
     accounts = {r.frequency: r.account(ENOUGH) for r in responses}
     added = tuple(f for f, account in accounts.items() if account != "product")
     off = _companion([r for r in responses if r.frequency in added], accounts)
-    waves = {f: _made(pairs, group, f, f in added, off) for f in accounts}
-    fitted = {f: _weight(answer_wave(pairs.logits, group, f), w) for f, w in waves.items()}
-    waves = {f: w for f, w in waves.items() if fitted[f] > 0}
-    votes = {f: _votes(wave, group, f) for f, wave in waves.items()}
-    slots = {f: _votes(answer_wave(pairs.logits, group, f), group, f) for f in waves}
-    strengths = np.array([fitted[f] for f in waves])
-    mixing = Mixing.draw(pairs.logits, slots, votes, seed)
-    weights = dict(zip(waves, mixing.rounded(strengths), strict=True))
-    left = pairs.logits - sum(fitted[f] * v for f, v in votes.items())
-    figures = {
-        "logit variance explained": 1 - float((left**2).sum() / (pairs.logits**2).sum()),
-        "mixtures predicted": mixing.kept(np.array([float(w) for w in weights.values()])),
-    }
-    product = tuple(f for f in waves if f not in added)
-    found = Addition(group.period, product, tuple(f for f in waves if f in added), off, weights)
-    return found, figures
+    weights, figures = _weigh(pairs, group, {f: _made(pairs, group, f, f in added, off) for f in accounts}, seed)
+    for r in responses:
+        figures |= {f"frequency {r.frequency}, {a}": share for a, share in r.explained.items()}
+    product = tuple(f for f in weights if f not in added)
+    added = tuple(f for f in weights if f in added)
+    writer = _Writer(Tokens(pairs, group, draft), group.period, weights)
+    parts = [writer.product(product)] if product else []
+    parts += [writer.doubled(added, off)] if added else []
+    every = (*product, *added, *(2 * f % group.period for f in added if off))
+    spans = [plane(pairs.vectors(k), names, every, group.period) for k, names in enumerate((group.rows, group.columns))]
+    sums = (writer.sums,) if writer.sums and not product else ()
+    return Written(writer.answer(parts), writer.tokens, (spans[0], spans[1]), (*sums, tuple(writer.angles)), figures)
 
 
 def _companion(responses: Sequence[Response], accounts: Mapping[int, str]) -> float:
@@ -85,52 +60,90 @@ def _made(pairs: Pairs, group: Group, frequency: int, added: bool, off: float) -
     return doubled(frequency, a, b, group.period) - off * companion(frequency, a, b, group.period)
 
 
-def _weight(seen: Wave, made: Wave) -> float:
+def _weigh(pairs: Pairs, group: Group, waves: Mapping[int, Wave], seed: int) -> tuple[dict[int, int], dict[str, float]]:
+    """Whole weights of the frequencies whose waves the logits hold, and how well they fit."""
+    fitted = {f: _length(answer_wave(pairs.logits, group, f), wave) for f, wave in waves.items()}
+    fitted = {f: w for f, w in fitted.items() if w > 0}
+    parts = {f: _votes(waves[f], group, f) for f in fitted}
+    slots = {f: _votes(answer_wave(pairs.logits, group, f), group, f) for f in fitted}
+    mixing = Mixing.draw(pairs.logits, slots, parts, seed)
+    weights = dict(zip(fitted, mixing.rounded(np.array(list(fitted.values()))), strict=True))
+    left = pairs.logits - sum(fitted[f] * v for f, v in parts.items())
+    figures = {
+        "logit variance explained": 1 - float((left**2).sum() / (pairs.logits**2).sum()),
+        "mixtures predicted": mixing.kept(np.array([float(w) for w in weights.values()])),
+    }
+    return weights, figures
+
+
+def _length(seen: Wave, made: Wave) -> float:
     return float((made.conj() * seen).real.sum() / max(float((np.abs(made) ** 2).sum()), 1e-300))
 
 
 def _votes(wave: Wave, group: Group, frequency: int) -> Slot:
-    return (wave[:, None] * turn(frequency, group.answers, group.period).conj()).real
+    return np.asarray((wave[:, None] * turn(frequency, group.answers, group.period).conj()).real)
 
 
-def draft_addition(pairs: Pairs, words: Words, found: Addition, draft: Draft) -> str:
-    """Writes the program; returns the node of its answer."""
-    draft.axes[ELEMENT] = Axis(ELEMENT, found.period)
-    fits = []
-    if found.product:
-        first, second = words.waves(draft, found.product, found.period, "waves_of_tokens")
-        type = draft[first].type
-        angles = draft.add("symbolic.add_angles", [first, second], type, hint="angles_of_sum")
-        fits.append(_fits(draft, angles, found, found.product))
-    if found.doubled:
-        added = _sum(draft, words, found.doubled, found.period, "added_waves")
-        type = draft[added].type
-        angles = draft.add("symbolic.double_angles", [added], type, hint="doubled_angles")
-        if found.companion:
-            twice = tuple(2 * f % found.period for f in found.doubled)
-            companions = _sum(draft, words, twice, found.period, "companion_waves")
-            attrs = {"terms": [[1, 0, None], [-found.companion, 1, None]], "plus": 0}
-            angles = draft.add("symbolic.form", [angles, companions], type, attrs, hint="evened_angles")
-        fits.append(_fits(draft, angles, found, found.doubled))
-    if len(fits) == 2:
-        attrs = {"terms": [[1, 0, None], [1, 1, None]], "plus": 0}
-        fits = [draft.add("symbolic.form", fits, draft[fits[0]].type, attrs, hint="all_votes")]
-    return words.answer(draft, fits[0])
+class _Writer:
+    """Writes one program.
 
+    Attributes:
+        tokens: nodes that hold waves of tokens.
+        sums: nodes that hold sums of waves, where all frequencies are added.
+        angles: nodes that hold angles of the answer.
+    """
 
-def _sum(draft: Draft, words: Words, frequencies: tuple[int, ...], period: int, hint: str) -> str:
-    first, second = words.waves(draft, frequencies, period, hint.replace("added_", "").replace("companion_", "twice_"))
-    attrs = {"terms": [[1, 0, None], [1, 1, None]], "plus": 0}
-    return draft.add("symbolic.form", [first, second], draft[first].type, attrs, hint=hint)
+    def __init__(self, tokens: Tokens, period: int, weights: Mapping[int, int]) -> None:
+        self._tokens = tokens
+        self._draft = tokens.draft
+        self._period = period
+        self._weights = weights
+        self.tokens: tuple[tuple[str, ...], ...] = ()
+        self.sums: tuple[str, ...] = ()
+        self.angles: list[str] = []
 
+    def product(self, frequencies: tuple[int, ...]) -> str:
+        """Votes of waves that are multiplied."""
+        first, second = self._tokens.each(self._waves(frequencies, "token_waves", "waves"))
+        node = self._draft.add("symbolic.add_angles", [first, second], self._draft[first].type, hint="angles_of_sum")
+        doc = f"The angle 2π·f·(first + second)/{self._period} for each f: the two tokens' waves are multiplied."
+        return self._fits(called(self._draft, node, "angles", doc), frequencies)
 
-def _fits(draft: Draft, angles: str, found: Addition, frequencies: tuple[int, ...]) -> str:
-    type = Type("real", (*draft[angles].type.axes[:-1], ELEMENT))
-    attrs = {"weights": [[f, found.weights[f]] for f in frequencies], "period": found.period}
-    return draft.add("symbolic.votes", [angles], type, attrs, hint="votes")
+    def doubled(self, frequencies: tuple[int, ...], off: float) -> str:
+        """Votes of waves that are added, and whose angle is then doubled."""
+        waves = self._waves(frequencies, "added_token_waves", "waves")
+        doc = "The sum of both tokens' waves. Its angle is that of their mean, its length falls with their distance."
+        added = self._tokens.sum(waves, ("sum_of_waves", "added", doc))
+        node = self._draft.add("symbolic.double_angles", [added], waves.type, hint="doubled_angles")
+        doc = f"The angle 2π·f·(first + second)/{self._period} for each f: waves are added, and the angle is doubled"
+        self.sums = (added,)
+        if off:
+            twice = tuple(2 * f % self._period for f in frequencies)
+            companions = self._waves(twice, "companion_waves", "companions")
+            what = "The sum of both tokens' waves at twice the frequencies."
+            even = self._tokens.sum(companions, ("sum_of_companions", "added_companions", what))
+            node = form(self._draft, [(1, node), (-off, even)], "evened_angles")
+            doc += "; the sum at twice the frequency evens out the length"
+            self.sums = (added, even)
+        return self._fits(called(self._draft, node, "doubled", f"{doc}."), frequencies)
 
+    def _waves(self, frequencies: tuple[int, ...], hint: str, name: str) -> Held:
+        attrs = {"frequencies": list(frequencies), "period": self._period}
+        doc = f"cos and sin of the angle 2π·f·token/{self._period} of each token, for each frequency f."
+        held = self._tokens.held("symbolic.wave", attrs, 2 * len(frequencies), (hint, name, doc))
+        self.tokens = (*self.tokens, held.nodes)
+        return held
 
-def inner_variables(graph: Graph) -> tuple[str, ...]:
-    """The variables of the program that hold what the two tokens make together, in order."""
-    wanted = ("added_waves", "angles_of_sum", "doubled_angles", "evened_angles")
-    return tuple(w for w in wanted if w in graph.by_id and not (w == "doubled_angles" and "evened_angles" in graph.by_id))
+    def _fits(self, angles: str, frequencies: tuple[int, ...]) -> str:
+        self.angles.append(angles)
+        weights = {f: self._weights[f] for f in frequencies}
+        return votes(self._draft, "symbolic.votes", angles, weights, self._period, self._period)
+
+    def answer(self, parts: list[str]) -> str:
+        """The output with the most votes."""
+        if len(parts) == 1:
+            return self._tokens.answer(parts[0])
+        together = form(self._draft, [(1, p) for p in parts], "all_fits")
+        return self._tokens.answer(
+            called(self._draft, together, "fits", "How well each answer fits at all frequencies.")
+        )

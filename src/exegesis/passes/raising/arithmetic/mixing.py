@@ -66,8 +66,6 @@ class Mixing:
         """The smallest whole weights that keep as many answers as the given ones, but for half a per cent."""
         goal = self.kept(weights) - _SLACK
         scaled = weights / weights.max()
-        for largest in range(1, _LARGEST):
-            whole = np.maximum(np.round(scaled * largest), 1)
-            if self.kept(whole) >= goal:
-                break
-        return tuple(int(w) for w in whole)
+        tried = (np.maximum(np.round(scaled * largest), 1) for largest in range(1, _LARGEST))
+        enough = next((w for w in tried if self.kept(w) >= goal), np.maximum(np.round(scaled * _LARGEST), 1))
+        return tuple(int(w) for w in enough)

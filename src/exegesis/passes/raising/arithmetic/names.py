@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from exegesis.ir import Type
+from exegesis.ir import Axis, Json, Type
 from exegesis.measure.groups import Group
 from exegesis.measure.pairs import Pairs
 from exegesis.passes.draft import Draft
 
 ELEMENT = "element"
-_AXES = ("query", "key")
+ORDINALS = ("first", "second")
+
+
+def called(draft: Draft, node: str, name: str, doc: str) -> str:
+    """Gives a node a name and a sentence; returns it."""
+    draft.nodes[node] = replace(draft.nodes[node], name=name, doc=doc)
+    return node
 
 
 @dataclass(frozen=True, eq=False)
-class Words:
+class Held:
+    """A variable of both tokens, as a program holds it.
+
+    Attributes:
+        nodes: what holds it: one node for both tokens, or one for each.
+        type: of each.
+    """
+
+    nodes: tuple[str, ...]
+    type: Type
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
     """How a program reads its two tokens as elements of a group.
 
     Attributes:
         pairs: the network.
         group: the group.
+        draft: where nodes are written.
     """
 
     pairs: Pairs
     group: Group
+    draft: Draft
 
     @property
     def carried(self) -> bool:
@@ -35,63 +55,106 @@ class Words:
         one = carriers[0].node == carriers[1].node and carriers[0].at is not None
         return one and self._table(0) == self._table(1)
 
-    def waves(self, draft: Draft, frequencies: tuple[int, ...], period: int, hint: str) -> tuple[str, str]:
-        """The waves of the first and the second token's elements, at every position."""
-        attrs = {"frequencies": list(frequencies), "period": period}
-        return self._both(draft, "symbolic.wave", attrs, 2 * len(frequencies), hint)
+    def held(self, op: str, attrs: Mapping[str, Json], size: int, words: tuple[str, str, str]) -> Held:
+        """What an op makes of every token's element: one node over all positions, or one for each of the two tokens.
 
-    def motions(self, draft: Draft, frequencies: tuple[int, ...], period: int, hint: str) -> tuple[str, str]:
-        """The motions of the first and the second token's elements, at every position."""
-        attrs = {"frequencies": list(frequencies), "period": period}
-        return self._both(draft, "symbolic.motion", attrs, 4 * len(frequencies), hint)
-
-    def _both(self, draft: Draft, op: str, attrs: dict[str, object], size: int, hint: str) -> tuple[str, str]:
+        Args:
+            op: of one category.
+            attrs: its attributes.
+            size: how many numbers it gives.
+            words: id (and name of the function), name of the variable, sentence.
+        """
         tokens = self.pairs.graph.inputs[0]
         type = Type("real", (*tokens.type.axes, f"={size}"))
+        hint, name, doc = words
         if self.carried:
-            held = draft.add(op, [self._element(draft, tokens.id, 0)], type, attrs, hint=hint)
-            both = [draft.add("symbolic.total", [s, held], type, hint=f"{h}_{hint}") for s, h in self._looks(draft)]
+            node = self.draft.add(op, [self._element(tokens.id, 0)], type, attrs, hint=hint)
+            return Held((called(self.draft, node, name, doc),), type)
+        nodes = []
+        for which, ordinal in enumerate(ORDINALS):
+            token = self.draft.add(
+                "symbolic.copy", [self._look(which), tokens.id], tokens.type, hint=f"{ordinal}_token"
+            )
+            node = self.draft.add(op, [self._element(token, which)], type, attrs, hint=f"{ordinal}_{hint}")
+            nodes.append(
+                called(self.draft, node, f"{ordinal}_{name}", doc.replace("each token", f"the {ordinal} token"))
+            )
+        return Held(tuple(nodes), type)
+
+    def each(self, held: Held) -> tuple[str, str]:
+        """The first and the second token's, at every position."""
+        if len(held.nodes) == 2:
+            return held.nodes[0], held.nodes[1]
+        one = held.nodes[0]
+        first, second = (
+            self.draft.add("symbolic.total", [self._look(k), one], held.type, hint=f"{ORDINALS[k]}_{one}")
+            for k in (0, 1)
+        )
+        return first, second
+
+    def sum(self, held: Held, words: tuple[str, str, str]) -> str:
+        """Both tokens' together."""
+        hint, name, doc = words
+        if len(held.nodes) == 2:
+            node = form(self.draft, [(1, n) for n in held.nodes], hint)
         else:
-            both = []
-            for which, (selector, name) in enumerate(self._looks(draft)):
-                token = draft.add("symbolic.copy", [selector, tokens.id], tokens.type, hint=f"{name}_token")
-                element = self._element(draft, token, which)
-                both.append(draft.add(op, [element], type, attrs, hint=f"{name}_{hint}"))
-        return both[0], both[1]
+            node = self.draft.add("symbolic.total", [self._look_at_both(), held.nodes[0]], held.type, hint=hint)
+        return called(self.draft, node, name, doc)
 
-    def _looks(self, draft: Draft) -> list[tuple[str, str]]:
-        tokens = self.pairs.graph.inputs[0]
-        type = Type("selector", (tokens.type.axes[0], *_AXES))
-        return [
-            (draft.add("symbolic.at", [tokens.id], type, {"index": place, "causal": False}, hint=f"at_{place}"), name)
-            for place, name in zip(self.pairs.places, ("first", "second"), strict=True)
-        ]
+    def _look(self, which: int) -> str:
+        attrs = {"index": self.pairs.places[which], "causal": False}
+        return self._selector("symbolic.at", [self.pairs.graph.inputs[0].id], attrs, f"at_{ORDINALS[which]}")
 
-    def _element(self, draft: Draft, token: str, which: int) -> str:
+    def _look_at_both(self) -> str:
+        if self.pairs.ids.shape[1] == 2:
+            return self._selector("symbolic.everywhere", [self.pairs.graph.inputs[0].id], {"causal": False}, "at_both")
+        return self._selector("symbolic.either", [self._look(0), self._look(1)], {}, "at_both")
+
+    def _selector(self, op: str, inputs: list[str], attrs: Mapping[str, Json], hint: str) -> str:
+        for axis in ("query", "key"):
+            if axis not in self.pairs.graph.axes:
+                self.draft.axes[axis] = Axis(axis)
+        type = Type("selector", (self.pairs.graph.inputs[0].type.axes[0], "query", "key"))
+        return called(self.draft, self.draft.add(op, inputs, type, attrs, hint=hint), hint, "")
+
+    def _element(self, token: str, which: int) -> str:
         table = self._table(which)
         if not table:
             return token
-        type = Type("category", draft[token].type.axes, ELEMENT)
+        type = Type("category", self.draft[token].type.axes, ELEMENT)
         attrs = {"table": [list(pair) for pair in table]}
-        return draft.add("symbolic.relabel", [token], type, attrs, hint="element" if self.carried else f"element_{which}")
+        hint = "element" if self.carried else f"{ORDINALS[which]}_element"
+        return self.draft.add("symbolic.relabel", [token], type, attrs, hint=hint)
 
     def _table(self, which: int) -> tuple[tuple[int, int], ...]:
         """Tokens that are not called as their element."""
         names = (self.group.rows, self.group.columns)[which]
         return tuple(sorted((t, int(e)) for t, e in zip(self.pairs.tokens[which], names, strict=True) if t != e))
 
-    def answer(self, draft: Draft, votes: str) -> str:
+    def answer(self, votes: str) -> str:
         """The output that stands for the element with the most votes."""
-        axes = draft[votes].type.axes[:-1]
+        axes = self.draft[votes].type.axes[:-1]
         out = self.pairs.graph[self.pairs.graph.outputs[0]].type.axes[-1]
         of = out if out in self.pairs.graph.axes else ELEMENT
         pairs = zip(self.group.answers.tolist(), self.pairs.outputs, strict=True)
         table = sorted([element, output] for element, output in pairs if element != output)
-        best = draft.add("symbolic.largest", [votes], Type("category", axes, ELEMENT if table else of), hint="answer")
+        type = Type("category", axes, ELEMENT if table else of)
+        best = self.draft.add("symbolic.largest", [votes], type, hint="answer")
         if not table:
             return best
-        return draft.add("symbolic.relabel", [best], Type("category", axes, of), {"table": table}, hint="output")
+        return self.draft.add("symbolic.relabel", [best], Type("category", axes, of), {"table": table}, hint="output")
 
-    def element_of(self, which: int) -> np.ndarray:
-        """The elements of the tokens at one of the two places."""
-        return (self.group.rows, self.group.columns)[which]
+
+def form(draft: Draft, terms: list[tuple[float, str]], hint: str) -> str:
+    """A sum of variables with coefficients."""
+    attrs = {"terms": [[w, k, None] for k, (w, _) in enumerate(terms)], "plus": 0}
+    return draft.add("symbolic.form", [node for _, node in terms], draft[terms[0][1]].type, attrs, hint=hint)
+
+
+def votes(draft: Draft, op: str, source: str, weights: Mapping[int, float], period: int, order: int) -> str:
+    """The votes of a wave or a motion for each element."""
+    if ELEMENT not in draft.graph.axes:
+        draft.axes[ELEMENT] = Axis(ELEMENT, order)
+    type = Type("real", (*draft[source].type.axes[:-1], ELEMENT))
+    attrs = {"weights": [[f, w] for f, w in weights.items()], "period": period}
+    return draft.add(op, [source], type, attrs, hint="fits")
