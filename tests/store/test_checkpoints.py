@@ -157,6 +157,19 @@ def test_what_is_no_checkpoint_is_not_removed(tmp_path: Path, kept: Checkpoints)
     assert thesis.read_text() == "years"
 
 
+def test_a_finished_run_drops_its_checkpoints_and_nothing_else(tmp_path: Path, kept: Checkpoints) -> None:
+    assert Checkpoints.are_at(tmp_path / "run")
+    thesis = kept.folder / "thesis.tex"
+    thesis.write_text("years")
+    Checkpoints.drop(tmp_path / "run")
+    assert kept.steps() == (STEP,)
+    thesis.unlink()
+    Checkpoints.drop(tmp_path / "run")
+    assert not kept.folder.exists()
+    assert not Checkpoints.are_at(tmp_path / "run")
+    Checkpoints.drop(tmp_path / "run")
+
+
 def test_a_place_that_cannot_hold_checkpoints_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "run.partial").write_text("x")
     with pytest.raises(InputError, match="is a file where a folder"):

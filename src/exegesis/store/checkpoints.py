@@ -89,7 +89,7 @@ class Checkpoints:
                 what the runs differ.
         """
         folder = _folder_of(out)
-        if not (folder / _FINGERPRINT).is_file():
+        if not cls.are_at(out):
             raise InputError(f"There is no interrupted run to resume at {folder}.")
         content = files.read_json_object(folder / _FINGERPRINT)
         if content.get("schema") != SCHEMA:
@@ -104,6 +104,18 @@ class Checkpoints:
                 f"The interrupted run at {folder} differs in its {' and '.join(differing)}; start without --resume."
             )
         return cls(folder)
+
+    @staticmethod
+    def are_at(out: Path) -> bool:
+        """Whether an interrupted run left anything to resume for ``out``."""
+        return (_folder_of(out) / _FINGERPRINT).is_file()
+
+    @classmethod
+    def drop(cls, out: Path) -> None:
+        """Removes the checkpoints of the run that now is at ``out``, where nothing else lies among them."""
+        checkpoints = cls(_folder_of(out))
+        if cls.are_at(out) and not checkpoints._foreign():
+            shutil.rmtree(checkpoints.folder, ignore_errors=True)
 
     def steps(self) -> tuple[StepKey, ...]:
         """The steps that have a checkpoint, in order."""
@@ -159,10 +171,12 @@ class Checkpoints:
             return
         if not self.folder.is_dir():
             raise InputError(f"{self.folder} is a file where a folder of checkpoints goes.")
-        foreign = sorted(path.name for path in self.folder.iterdir() if not _is_ours(path.name))
-        if foreign:
+        if foreign := self._foreign():
             raise InputError(f"{self.folder} holds what is no checkpoint ({foreign[0]}), so it is not removed.")
         shutil.rmtree(self.folder)
+
+    def _foreign(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir() if not _is_ours(path.name))
 
     def _path(self, step: StepKey, kind: str) -> Path:
         name = f"{step.index:04d}-{step.name}.{kind}"
