@@ -6,16 +6,17 @@ import platform
 import resource
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
 from exegesis.behavior import Answers, Behavior, Readout, SequenceSplit
-from exegesis.emit import About, emit_program, measure_source
+from exegesis.emit import About, Attempt, Step, emit_program, emit_report, measure_source
 from exegesis.evidence import Claim, Figures, Measurement, Status, Verdict, VerdictRule
 from exegesis.ir import Graph, legible_share, price, save_graph
+from exegesis.passes.manager import Record
 from exegesis.pipeline.program import import_program
 from exegesis.runtime import Network
 from exegesis.runtime.answers import answers
@@ -78,7 +79,7 @@ def first_verdict(
         seconds=seconds,
         peak_memory_mb=_peak_memory(),
         seed=seed,
-        versions=_versions(),
+        versions=versions(),
     )
     claims = [
         Claim(
@@ -93,11 +94,36 @@ def first_verdict(
     return Verdict.of(claims, figures, VerdictRule.for_splits(behavior.splits))
 
 
-def text(graph: Graph, network: Network, behavior: Behavior, verdict: Verdict | None) -> str:
+def about(network: Network, behavior: Behavior, verdict: Verdict | None) -> About:
+    """What the program says of itself."""
+    return About.of(behavior, f"{type(network.module).__name__} ({network.parameters_count:,} parameters)", verdict)
+
+
+def text(graph: Graph, says: About, behavior: Behavior) -> str:
     """The program as Python."""
-    kind = f"{type(network.module).__name__} ({network.parameters_count:,} parameters)"
-    about = About.of(behavior, kind, verdict)
-    return emit_program(graph, about=about, readout=behavior.readout, tokens=behavior.vocabulary.labels)
+    return emit_program(graph, about=says, readout=behavior.readout, tokens=behavior.vocabulary.labels)
+
+
+def report(
+    graph: Graph, source: str, says: About, verdict: Verdict, records: Sequence[Record], network: Network
+) -> str:
+    """The page that a person would rather look at."""
+    steps = [
+        Step(
+            r.name,
+            r.stage,
+            r.guarantee,
+            tuple(Attempt(a.where, a.outcome, a.applied) for a in r.attempts),
+            r.skipped,
+            r.before,
+            r.after,
+            r.nodes_before,
+            r.nodes_after,
+        )
+        for r in records
+    ]
+    again = [f"exegesis verify RUN --network {network.name} --behavior behavior.json", "exegesis show RUN"]
+    return emit_report(graph, source=source, about=says, verdict=verdict, steps=steps, rerun=again)
 
 
 def _peak_memory() -> float:
@@ -106,7 +132,8 @@ def _peak_memory() -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def _versions() -> Mapping[str, str]:
+def versions() -> Mapping[str, str]:
+    """Of Python and of each package that can change a result."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,18 +12,18 @@ import torch
 from torch import nn
 
 from exegesis.behavior import Behavior, SequenceSplit
-from exegesis.ir import Graph, InputError, price
+from exegesis.ir import ExegesisError, Graph, InputError, price
 from exegesis.ir.progress import Progress, Silent
 from exegesis.lift import Lifted, lift
 from exegesis.measure import Bench
-from exegesis.passes.manager import Manager, Pass, Record, Setting
-from exegesis.pipeline.conclude import first_verdict, text
+from exegesis.passes.manager import Manager, Pass, Setting
+from exegesis.pipeline.conclude import about, first_verdict, report, text, versions
 from exegesis.pipeline.presets import STANDARD
 from exegesis.pipeline.program import Program
+from exegesis.pipeline.resume import State, checkpoints, fingerprint, latest, settle
+from exegesis.pipeline.rows import bench_rows
 from exegesis.runtime import Network, load
-
-_FIT_TOKENS = 8_000
-_HELD_TOKENS = 8_000
+from exegesis.store import Checkpoints
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ def decompile(
     seed: int = 0,
     passes: Sequence[Pass] = STANDARD,
     progress: Progress | None = None,
+    checkpoint_at: Path | None = None,
+    resume: bool = False,
 ) -> Program:
     """Reads a trained network back into a program.
 
@@ -52,21 +54,41 @@ def decompile(
         seed: of everything that is sampled; the same seed gives the same bytes.
         passes: what to run, in order.
         progress: told what is going on.
+        checkpoint_at: where the run will be saved; after every pass its state is kept in a folder beside, until
+            `Program.save` or a refusal ends it. None keeps nothing.
+        resume: go on with the run that was interrupted there; it ends with the same bytes as one that was not.
 
     Raises:
-        InputError: network and behaviour do not fit each other, or either cannot be used.
+        InputError: network and behaviour do not fit each other, either cannot be used, or there is nothing to resume.
+        PassError: a pass broke the language or its own promise.
     """
+    if resume and checkpoint_at is None:
+        raise InputError("A run can be resumed only where it kept its state; say where that is (checkpoint_at).")
     began = time.perf_counter()
     watch = progress or Silent()
     start = prepare(network, behavior, seed=seed, progress=watch)
-    graph, records = run_passes(start, passes, watch)
-    watch.stage("judge", 1)
-    watch.pass_started("agreement")
-    draft = text(graph, start.network, start.behavior, None)
-    seconds = time.perf_counter() - began
-    verdict = first_verdict(draft, graph, start.network, start.behavior, seed=seed, seconds=seconds)
-    watch.pass_done("agreement", ", ".join(f"{k} {m.value:.4f}" for k, m in verdict.figures.agreement.items()))
-    return Program(graph, text(graph, start.network, start.behavior, verdict), verdict, records)
+    key = fingerprint(
+        start.network, start.behavior, start.lifted.graph, passes, seed=seed, version=_text_of(versions())
+    )
+    kept = checkpoints(checkpoint_at, key, resume=resume)
+    try:
+        state = (latest(kept) if kept else None) or State(start.lifted.graph)
+        before = sum(r.seconds for r in state.records)
+        state = run_passes(start, passes, watch, state, kept)
+        watch.stage("judge", 1)
+        watch.pass_started("agreement")
+        draft = text(state.graph, about(start.network, start.behavior, None), start.behavior)
+        seconds = before + time.perf_counter() - began
+        verdict = first_verdict(draft, state.graph, start.network, start.behavior, seed=seed, seconds=seconds)
+        watch.pass_done("agreement", ", ".join(f"{k} {m.value:.4f}" for k, m in verdict.figures.agreement.items()))
+        says = about(start.network, start.behavior, verdict)
+        source = text(state.graph, says, start.behavior)
+        page = report(state.graph, source, says, verdict, state.records, start.network)
+    except ExegesisError:
+        if kept:
+            kept.clear()  # what was refused once is refused again
+        raise
+    return Program(state.graph, source, verdict, state.records, page)
 
 
 def prepare(
@@ -89,7 +111,7 @@ def prepare(
     lifted = replace(lifted, graph=graph)
     progress.pass_done("lift", f"{len(lifted.graph.nodes)} nodes")
     progress.pass_started("bench")
-    fit, held = _bench_splits(source, seed)
+    fit, held = bench_rows(signal, source, seed)
     setting = Setting(
         Bench(lifted.graph, signal.readout, fit),
         Bench(lifted.graph, signal.readout, held),
@@ -101,21 +123,35 @@ def prepare(
     return Start(net, signal, lifted, setting)
 
 
-def run_passes(start: Start, passes: Sequence[Pass], progress: Progress) -> tuple[Graph, tuple[Record, ...]]:
-    """Runs the passes in order."""
-    manager = Manager(start.setting)
-    graph = start.lifted.graph
+def run_passes(
+    start: Start,
+    passes: Sequence[Pass],
+    progress: Progress,
+    state: State | None = None,
+    kept: Checkpoints | None = None,
+) -> State:
+    """Runs the passes in order, but for those that a state says are finished.
+
+    Args:
+        start: what the passes work on.
+        passes: what to run.
+        progress: told of each.
+        state: where to begin; None: with the lifted network.
+        kept: where the state after each pass is kept.
+    """
+    state = state or State(start.lifted.graph)
+    manager = Manager(start.setting, records=list(state.records))
     progress.stage("passes", len(passes))
-    for step in passes:
+    for done in state.records:
+        progress.pass_done(done.name, "finished before the run was interrupted")
+    for step in passes[state.finished :]:
         progress.pass_started(step.name)
-        graph = manager.run(graph, step)
-        done = manager.records[-1]
-        note = (
-            done.skipped
-            or f"{done.applied} of {len(done.attempts)} applied, {done.nodes_before} → {done.nodes_after} nodes"
-        )
-        progress.pass_done(step.name, note)
-    return graph, tuple(manager.records)
+        graph = manager.run(state.graph, step)
+        state = settle(State(graph, tuple(manager.records)), kept)
+        last = manager.records[-1]
+        changed = f"{last.applied} of {len(last.attempts)} applied, {last.nodes_before} → {last.nodes_after} nodes"
+        progress.pass_done(step.name, last.skipped or changed)
+    return state
 
 
 def example_of(network: Network, split: SequenceSplit) -> dict[str, torch.Tensor]:
@@ -142,11 +178,5 @@ def _labelled(graph: Graph, behavior: Behavior) -> Graph:
     return replace(graph, axes=axes)
 
 
-def _bench_splits(split: SequenceSplit, seed: int) -> tuple[SequenceSplit, SequenceSplit]:
-    """Rows to fit on, and other rows to accept on; both bounded in tokens."""
-    order = np.random.default_rng(seed).permutation(len(split))
-    total = np.cumsum(split.lengths[order])
-    cut = int(np.clip(np.searchsorted(total, _FIT_TOKENS), 1, max(1, len(split) // 2)))
-    end = int(np.clip(np.searchsorted(total, _FIT_TOKENS + _HELD_TOKENS), cut, len(split)))
-    held = order[cut:end] if end > cut else order[:cut]
-    return split.select(np.sort(order[:cut])), split.select(np.sort(held))
+def _text_of(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{package} {version}" for package, version in sorted(versions.items()))
