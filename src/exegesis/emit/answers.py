@@ -15,7 +15,9 @@ def answer(graph: Graph, readout: Readout, code: Code) -> Code:
     """
     output = graph[graph.outputs[0]]
     kind, axes = output.type.kind, output.type.axes
-    per_position = _position(graph) in axes
+    positions = _position(graph)
+    # A network's own output may not name its axis of positions, but logits [batch, position, output] have no other.
+    per_position = positions in axes or (positions is not None and kind == "real" and len(axes) == 3)
     if isinstance(readout, Argmax):
         if kind == "real":
             among = {} if readout.outputs is None else {"among": _outputs(readout.outputs)}

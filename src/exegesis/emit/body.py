@@ -23,11 +23,12 @@ from exegesis.emit.code import (
 )
 from exegesis.emit.components import COMPONENT
 from exegesis.emit.naming import default_name, free_name, identifier
+from exegesis.emit.operators import crossed, operator
 from exegesis.emit.periodic import PERIODIC
 from exegesis.emit.structure import Scope
 from exegesis.emit.symbolic import SYMBOLIC, Scene, allowed_by
 from exegesis.emit.tables import AllowTable
-from exegesis.ir import Node
+from exegesis.ir import Level, Node
 
 _DEEPEST = 2  # calls within calls on one line
 _BRIEF = 24  # characters of a comparison that may be written twice
@@ -93,11 +94,15 @@ class Body:
         gives = self.scope.gives
         if self.scope.function is not None:
             return self._write("return ", several([self._read(n) for n in gives]))
-        said = answer(self.graph, self.readout, self._read(gives[0]))
+        said = self._said(gives[0])
         if len(said.text) > WIDTH - 3 * INDENT and gives[0] in self._waiting and not self._waiting[gives[0]].brackets:
             self._settle(gives[0])
-            said = answer(self.graph, self.readout, self._read(gives[0]))
+            said = self._said(gives[0])
         return self._write("return ", said)
+
+    def _said(self, node_id: str) -> Code:
+        output = crossed(self.graph, self.graph[node_id], self._read(node_id), Level.SYMBOLIC)
+        return answer(self.graph, self.readout, output)
 
     def _variable(self, node_id: str) -> str:
         """The name of a node's variable here; the names of functions are taken."""
@@ -172,8 +177,14 @@ class Body:
             classes = {node.inputs[t[1]] for t in node.attrs["terms"]} if node.op == "symbolic.form" else set()
             for i in classes & self._waiting.keys():
                 self._settle(i)  # `seen[:, A]` reads better than a call with an index behind it
-            code = self._fitted(node.inputs, lambda reads: _BUILD[node.op](self.scene, node, reads))
+            build = operator if node.level is Level.TENSOR else _BUILD[node.op]
+            code = self._fitted(node.inputs, lambda reads: build(self.scene, node, self._crossed(node, reads)))
         self._keep(node, code)
+
+    def _crossed(self, node: Node, reads: Sequence[Code]) -> list[Code]:
+        """Inputs with the batch axis where the node has one, and without it where it has none."""
+        sources = [self.graph[i] for i in node.inputs]
+        return [crossed(self.graph, s, code, node.level) for s, code in zip(sources, reads, strict=True)]
 
     def _fitted(self, sources: Sequence[str], build: Callable[[list[Code]], Code]) -> Code:
         """An expression of sources. What waits and makes it too long or too deep is written down before it."""

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from itertools import chain, count
 
 from exegesis import primitives
-from exegesis.ir import Graph, Node
+from exegesis.ir import Graph, Level, Node
 
 RESERVED = frozenset(
     {*keyword.kwlist, *dir(builtins), *primitives.__all__, "np", "run", "TENSORS", "input_ids", "position_ids"}
@@ -80,6 +80,8 @@ def default_name(node: Node, graph: Graph) -> str:
             return name
     if node.op == "component.linear":
         return _BY_ROLE.get(node.attrs.get("role", ""), "features")
+    if node.level is Level.TENSOR:
+        return identifier(node.op.split(".")[2] if node.op.count(".") > 1 else "") or "value"
     if node.type.kind == "selector" and node.op not in _DEFAULTS:
         return "looked_at"
     return _DEFAULTS.get(node.op, "answer" if node.type.kind == "category" else "value")

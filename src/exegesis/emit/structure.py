@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from exegesis.emit.operators import check_operators
 from exegesis.emit.tables import AllowTable, allow_table
 from exegesis.ir import Function, Graph, GraphError, Level, check
 
@@ -47,12 +48,8 @@ def structure(graph: Graph) -> Structure:
     }
     reads = {n.id: (tables[n.id].source,) if n.id in tables else n.inputs for n in graph.nodes}
     live = _live(reads, graph.outputs[:1])
+    check_operators(graph, live.__contains__)
     for node in graph.nodes:
-        if node.id in live and node.level is Level.TENSOR:
-            raise GraphError(
-                f"Node {node.id!r} is still the exported operator {node.op.removeprefix('tensor.')}, "
-                "which a program on numpy alone cannot run."
-            )
         if node.id in live and (wrong := [i for i in reads[node.id] if graph[i].op == "symbolic.allow"]):
             raise GraphError(
                 f"Node {node.id!r} reads {wrong[0]!r}, but a set of allowed outputs is only ever an answer."

@@ -7,6 +7,7 @@ carry weights; a position is looked at where the weight is positive. Sequences h
 
 from exegesis.primitives._types import NONE
 from exegesis.primitives.answers import allow, allow_by, choose, positive
+from exegesis.primitives.aten import aten
 from exegesis.primitives.components import (
     activation,
     constant,
@@ -73,6 +74,7 @@ __all__ = [
     "allow_by",
     "always",
     "at",
+    "aten",
     "attend",
     "back",
     "both",
