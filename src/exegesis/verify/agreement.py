@@ -28,13 +28,15 @@ class Agreement:
         over_answers: over scored positions.
         over_inputs: over whole inputs.
         beyond: over the scored positions of inputs whose length no training input has; None where there are none.
-        claims: what it amounts to.
+        claim: what it amounts to; None where the rule asks nothing of the split.
+        text: how often the emitted text says what its graph says: right answers, all, and the first that is not.
     """
 
     over_answers: Measurement
     over_inputs: Measurement
     beyond: Measurement | None
-    claims: tuple[Claim, ...]
+    claim: Claim | None
+    text: tuple[int, int, Json]
 
 
 def measure_agreement(
@@ -55,7 +57,7 @@ def measure_agreement(
     split, readout = behavior.split(name), behavior.readout
     network = reference.answers(name)
     rows, places = _order(split, reference.rng(f"agreement {name}"))
-    claims = []
+    text: tuple[int, int, Json] = (0, 0, None)
     graph = answers(program.executor, split, readout)
     if program.text is None:
         said, asked = graph, len(rows)
@@ -64,7 +66,7 @@ def measure_agreement(
         places = places[:asked]
         at = np.concatenate(places)
         said = _scatter(graph, at, given)
-        claims.append(_one_program(split, readout.equal(given, graph[at]), at, given, graph, reference.seed))
+        text = _compared(split, readout.equal(given, graph[at]), at, given, graph)
     at = np.concatenate(places[:asked])
     same = readout.equal(said[at], network[at])
     per_row = np.array([bool(s.all()) for s in np.split(same, np.cumsum([len(p) for p in places[: asked - 1]]))])
@@ -73,10 +75,11 @@ def measure_agreement(
     over = Measurement.proportion(METRIC, int(same.sum()), len(same), null_value=null, seed=reference.seed, note=note)
     whole = Measurement.proportion(EXACT, int(per_row.sum()), len(per_row), seed=reference.seed, note=note)
     beyond = _beyond(reference, split, np.asarray(rows[:asked]), same, [len(p) for p in places[:asked]])
+    claim = None
     if threshold is not None:
         witness = None if same.all() else _witness(split, int(at[int(np.argmin(same))]), said, network)
-        claims.insert(0, _claim(name, _domain(reference, split), over, whole, threshold, witness))
-    return Agreement(over, whole, beyond, tuple(claims))
+        claim = _claim(name, _domain(reference, split), over, whole, threshold, witness)
+    return Agreement(over, whole, beyond, claim, text)
 
 
 def _order(split: Split, rng: np.random.Generator) -> tuple[Sequence[int], list[Int[np.ndarray, " k"]]]:
@@ -154,22 +157,30 @@ def _claim(name: str, domain: str, over: Measurement, whole: Measurement, thresh
     )
 
 
-def _one_program(
-    split: Split, same: Bool[np.ndarray, " k"], at: Int[np.ndarray, " k"], text: Answers, graph: Answers, seed: int
-) -> Claim:
-    measured = Measurement.proportion(
-        "share of answers on which text and graph say the same", int(same.sum()), len(same)
-    )
-    witness = None
-    if not same.all():
-        first = int(np.argmin(same))
-        witness = _witness(split, int(at[first]), {int(at[first]): text[first]}, graph)
-        witness = {k.replace("network", "graph").replace("program", "text"): v for k, v in witness.items()}
+def _compared(
+    split: Split, same: Bool[np.ndarray, " k"], at: Int[np.ndarray, " k"], text: Answers, graph: Answers
+) -> tuple[int, int, Json]:
+    if same.all():
+        return len(same), len(same), None
+    first = int(np.argmin(same))
+    witness = _witness(split, int(at[first]), {int(at[first]): text[first]}, graph)
+    names = {"program": "program.py", "network": "program.json"}
+    renamed = {names.get(key, key): value for key, value in witness.items()}
+    return int(same.sum()), len(same), renamed
+
+
+def one_program(found: Sequence[Agreement], seed: int) -> Claim | None:
+    """That text and graph are one program, over all splits; None for a program without a text."""
+    right, asked = (sum(f.text[i] for f in found) for i in (0, 1))
+    if not asked:
+        return None
+    witness = next((f.text[2] for f in found if f.text[2] is not None), None)
+    metric = "share of answers on which program.py and program.json say the same"
     return Claim(
         statement="program.py and program.json are one program.",
-        domain=f"split {split.name}",
+        domain="all splits",
         status=Status.TESTED if witness is None else Status.REFUTED,
-        evidence=(measured,),
+        evidence=(Measurement.proportion(metric, right, asked),),
         witness=witness,
         seed=seed,
     )

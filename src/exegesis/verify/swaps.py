@@ -25,7 +25,7 @@ from exegesis.verify.network import Reference
 from exegesis.verify.program import Judged
 from exegesis.verify.ties import last_of_equals, may_tie
 
-Rows = Int[np.ndarray, " b"]
+Rows = Int[np.ndarray, " _rows"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from exegesis.ir import Graph, Node
+from exegesis.runtime import Executor
 
 
 def _last_largest(values: Tensor) -> Tensor:
@@ -46,3 +47,14 @@ def may_tie(graph: Graph) -> tuple[Node, ...]:
 def last_of_equals(node: Node, sources: Sequence[Tensor]) -> Tensor:
     """What such a node gives when it takes the last of equals instead of the first."""
     return _LAST[node.op](node, *sources)
+
+
+def run_with_last(executor: Executor, inputs: Mapping[str, Tensor]) -> Tensor:
+    """The answer node's value when every tie is broken the other way."""
+    given: dict[str, Tensor] = {}
+    for node in may_tie(executor.graph):
+        sources = executor.run(inputs, list(dict.fromkeys(node.inputs)), given=given)
+        given[node.id] = last_of_equals(node, [sources[i] for i in node.inputs])
+    output = executor.graph.outputs[0]
+    value: Tensor = executor.run(inputs, [output], given=given)[output]
+    return value

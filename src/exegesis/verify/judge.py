@@ -1,0 +1,321 @@
+"""The judge: every claim in turn, within a budget, and the verdict that follows from them by the stated rule."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from exegesis.behavior import Behavior, SequenceSplit
+from exegesis.evidence import Attack, Claim, Figures, Measurement, Status, Verdict, VerdictRule, Witness
+from exegesis.ir import Graph, InputError
+from exegesis.ir.progress import Progress, Silent
+from exegesis.runtime import Network, load
+from exegesis.store import RunFolder
+from exegesis.verify import ablation, interchange
+from exegesis.verify.agreement import Agreement, measure_agreement, one_program
+from exegesis.verify.blind_spots import find_flaws
+from exegesis.verify.budget import Budget, Deadline, seconds_of
+from exegesis.verify.exhaustive import cover_domain, domain_claim, is_finite
+from exegesis.verify.network import Reference
+from exegesis.verify.program import Judged
+from exegesis.verify.search import Attacker, Search, attack
+from exegesis.verify.stability import Decompile, measure_stability
+from exegesis.verify.witnesses import witnesses
+
+SHARES: Mapping[str, float] = {
+    "agreement": 0.2,
+    "domain": 0.55,
+    "interchange": 0.25,
+    "ablation": 0.2,
+    "attack": 0.2,
+    "blind spots": 0.15,
+}
+"""Which share of the budget each stage may take at most. They overlap: what one leaves is there for the next."""
+
+_PACKAGES = ("exegesis", "torch", "numpy", "scipy")
+
+
+def verify(
+    program: Judged | Graph | RunFolder | str | Path,
+    network: Network | nn.Module | str | Path,
+    behavior: Behavior | str | Path,
+    *,
+    budget: str | float = "2m",
+    seed: int = 0,
+    progress: Progress | None = None,
+    rule: VerdictRule | None = None,
+    decompile: Decompile | None = None,
+) -> Verdict:
+    """Judges whether a program is the algorithm that a network runs on a behaviour.
+
+    Args:
+        program: a graph, or a run folder, of which nothing but the files is used.
+        network: what it is judged against; a network, or what `load` makes one of.
+        behavior: which inputs count, and how outputs are read; or the path of its file.
+        budget: how long it may take, e.g. `"2m"` or seconds. Less time means fewer cases and a weaker status.
+        seed: of everything that is drawn.
+        progress: told what is running.
+        rule: when the program holds; the default rule over the behaviour's held-out splits when None.
+        decompile: decompiles the network again with another seed, for the claim of stability; None: that is not judged.
+
+    Returns:
+        The verdict. A check that could not run leaves it undecided, never true.
+
+    Raises:
+        InputError: program, network and behaviour do not fit each other, or one of them cannot be used.
+    """
+    judged = Judged.of(program)
+    reference = Reference(
+        network if isinstance(network, Network) else load(network),
+        behavior if isinstance(behavior, Behavior) else Behavior.load(behavior),
+        seed,
+    )
+    reference.check()
+    reference.check_program(judged.graph)
+    rule = rule or VerdictRule.for_splits(reference.behavior.splits)
+    return Judge(judged, reference, rule, Budget(seconds_of(budget)), progress or Silent(), decompile).verdict()
+
+
+def exit_code(verdict: Verdict) -> int:
+    """0 where the program holds, 1 where it does not, 2 where that was not decided."""
+    return {True: 0, False: 1, None: 2}[verdict.holds]
+
+
+@dataclass(eq=False)
+class Judge:
+    """One judgement in progress.
+
+    Attributes:
+        program, reference, rule, budget, progress, decompile: as in `verify`.
+        claims, figures, witnesses, seconds: what was found so far.
+    """
+
+    program: Judged
+    reference: Reference
+    rule: VerdictRule
+    budget: Budget
+    progress: Progress
+    decompile: Decompile | None = None
+    claims: list[Claim] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+    witnesses: list[Witness] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def verdict(self) -> Verdict:
+        """Runs every stage that there is time for."""
+        began = time.perf_counter()
+        self._agreement()
+        if self.reference.behavior.is_sequence and is_finite(self.reference):
+            self._stage("domain", self._domain)
+        opened = self._opened()
+        if opened:
+            self._stage("interchange", self._interchange)
+            self._stage("ablation", self._ablation)
+        if opened and self.reference.behavior.is_sequence:
+            self._stage("attack", self._attack)
+        if self.reference.behavior.is_sequence:
+            self._stage("blind spots", self._flaws)
+        if self.decompile is not None:
+            self._stage("stability", self._stability)
+        self.witnesses.sort(key=lambda w: (-w.surprise, w.input_ids))
+        figures = Figures(
+            **self.figures,
+            **self.program.sizes(),
+            seconds=time.perf_counter() - began,
+            peak_memory_mb=_peak_memory(),
+            stage_seconds=self.seconds,
+            seed=self.reference.seed,
+            versions=_versions(),
+        )
+        network = self.reference.network
+        return Verdict.of(
+            self.claims,
+            figures,
+            self.rule,
+            witnesses=self.witnesses,
+            network=f"{network.name} {network.fingerprint[:16]}",
+            budget_seconds=self.budget.seconds,
+        )
+
+    def _stage(self, name: str, run: Callable[[Deadline], str]) -> None:
+        """Runs a stage where there is time left for it."""
+        if self.budget.whole.over:
+            return
+        with self._timed(name) as notes:
+            notes.append(run(self.budget.part(SHARES.get(name, 1.0))))
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[list[str]]:
+        notes: list[str] = []
+        began = time.perf_counter()
+        self.progress.pass_started(name)
+        yield notes
+        self.seconds[name] = time.perf_counter() - began
+        self.progress.pass_done(name, "; ".join(notes))
+
+    def _agreement(self) -> None:
+        """Always runs: the splits of the rule first."""
+        thresholds = {t.split: t for t in self.rule.agreement}
+        missing = sorted(set(thresholds) - set(self.reference.behavior.splits))
+        if missing:
+            raise InputError(f"The rule asks for agreement on split {missing[0]!r}, which the behaviour does not have.")
+        names = [*thresholds, *(n for n in self.reference.behavior.splits if n not in thresholds)]
+        over: dict[str, Measurement] = {}
+        whole: dict[str, Measurement] = {}
+        beyond: dict[str, Measurement] = {}
+        texts: list[Agreement] = []
+        self.progress.stage("agreement", len(names))
+        deadline = self.budget.part(SHARES["agreement"])
+        with self._timed("agreement") as notes:
+            for name in names:
+                if name not in thresholds and deadline.over:
+                    continue
+                found = measure_agreement(self.program, self.reference, name, thresholds.get(name), deadline)
+                over[name], whole[name] = found.over_answers, found.over_inputs
+                if found.beyond is not None:
+                    beyond[name] = found.beyond
+                self.claims += [found.claim] if found.claim is not None else []
+                texts.append(found)
+                self.progress.advance()
+            notes.append(", ".join(f"{name} {m.value:.4f}" for name, m in over.items()))
+        whole_program = one_program(texts, self.reference.seed)
+        self.claims += [whole_program] if whole_program is not None else []
+        self.figures |= {"agreement": over, "sequences_exact": whole, "agreement_beyond": beyond}
+
+    def _domain(self, deadline: Deadline) -> str:
+        coverage = cover_domain(self.program, self.reference, deadline, self.progress)
+        claim = domain_claim(coverage, self.reference.seed)
+        self.claims.append(claim)
+        return f"{claim.status.value}, {coverage.checked} of {coverage.size}, {coverage.per_second:.0f} per second"
+
+    def _opened(self) -> bool:
+        """Whether torch.export can open the network; where it cannot, what needs that stays undecided."""
+        try:
+            with self._timed("export") as notes:
+                notes.append(f"{len(self.reference.exported.values)} values")
+        except InputError as error:
+            self.claims.append(
+                Claim(
+                    statement="The program's variables live in the network where it says.",
+                    domain=f"not checked: {error}",
+                    status=Status.CONJECTURED,
+                )
+            )
+            return False
+        return True
+
+    def _split(self) -> str:
+        """Where pairs of inputs come from: the test split, or the first with several inputs of one length."""
+        behavior = self.reference.behavior
+        names = sorted(behavior.splits, key=lambda name: (name != "test", name == "train"))
+        for name in names:
+            split = behavior.split(name)
+            if not isinstance(split, SequenceSplit) or len(set(split.lengths.tolist())) < len(split):
+                return name
+        return names[0]
+
+    def _interchange(self, deadline: Deadline) -> str:
+        asked = self.rule.interchange or interchange.ASKED
+        found = interchange.measure_interchange(
+            self.program, self.reference, self._split(), asked, deadline, self.progress
+        )
+        self.claims += found.claims
+        self.figures |= {
+            "interchange": found.whole,
+            "interchange_one_position": found.one_position,
+            "interchange_unchanged": found.unchanged,
+            "joint_interchange": found.joint,
+            "without_alignment": found.without_alignment,
+        }
+        return "no pairs" if found.joint is None else f"joint accuracy {found.joint.value:.4f}, n = {found.joint.n}"
+
+    def _ablation(self, deadline: Deadline) -> str:
+        survives, breaks = self.rule.sufficiency or ablation.SURVIVES, self.rule.necessity or ablation.BREAKS
+        found = ablation.measure_ablation(
+            self.program, self.reference, self._split(), survives, breaks, deadline, self.progress
+        )
+        self.claims += found.claims
+        self.figures |= {
+            "sufficiency": found.sufficiency,
+            "necessity": found.necessity,
+            "parts_unused": found.unused,
+        }
+        figures = {**found.sufficiency, **found.necessity}
+        return ", ".join(f"{name} {m.value:.3f}" for name, m in figures.items())
+
+    def _attack(self, deadline: Deadline) -> str:
+        attacker = Attacker(self.program, self.reference)
+        proved = any(c.status is Status.PROVED for c in self.claims)
+        if proved and attacker.space.closed:
+            return "nothing to attack: proved on the whole domain"
+        search = attack(attacker, self._split(), deadline, self.progress)
+        found = witnesses(attacker, search, deadline)
+        self.witnesses += found
+        self.claims.append(_attack_claim(attacker, search, found))
+        self.figures["attack"] = Attack(
+            queries=search.queries, restarts=search.restarts, found=len(search.found), worst_margin=search.worst_margin
+        )
+        return f"{len(search.found)} found in {search.queries} queries"
+
+    def _flaws(self, deadline: Deadline) -> str:
+        found = find_flaws(self.reference, deadline, self.progress)
+        self.claims += found.claims
+        self.witnesses += found.witnesses
+        return f"{len(found.witnesses)} found in {found.queries} queries"
+
+    def _stability(self, deadline: Deadline) -> str:
+        assert self.decompile is not None
+        figures, claim = measure_stability(self.program.graph, self.decompile, [self.reference.seed + 1])
+        self.figures["stability"] = figures
+        self.claims.append(claim)
+        return f"overlap {figures['parts'].value:.3f}"
+
+
+def _attack_claim(attacker: Attacker, search: Search, found: list[Witness]) -> Claim:
+    """On a closed domain every difference is a counterexample; elsewhere inputs are found that nobody asks about."""
+    closed = attacker.space.closed
+    differing = len(search.found)
+    measured = Measurement(
+        metric="share of the attack's restarts and probes that end without a difference",
+        value=1 - min(1.0, differing / max(1, search.restarts + search.probes)),
+        n=max(1, search.restarts + search.probes),
+        seed=attacker.reference.seed,
+        note=f"{search.queries} queries, {search.restarts} restarts, {search.probes} probes",
+    )
+    domain = "the behaviour's domain" if closed else "inputs like those of the splits, with any letters"
+    shown = found[0] if found else None
+    return Claim(
+        statement="An adversarial search finds no input on which program and network differ.",
+        domain=domain,
+        status=Status.REFUTED if shown else Status.ATTACKED,
+        evidence=(measured,),
+        witness=shown.model_dump(mode="json") if shown else None,
+        seed=attacker.reference.seed,
+        about="behavior" if closed else "beyond",
+    )
+
+
+def _peak_memory() -> float:
+    """Peak resident memory of this process in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
