@@ -29,6 +29,11 @@ class Branching(nn.Module):
         return x * 2 if x.sum() > 0 else x
 
 
+class Conditional(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cond(x.sum() > 0, lambda y: y * 2, lambda y: y + 1, (x,))
+
+
 class Failing(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         raise ValueError("no such luck\nand more")
@@ -62,6 +67,11 @@ REFUSED: list[tuple[Callable[[], object], type[ExegesisError], str]] = [
     (lambda: lift(Block(), (torch.tensor(1),)), InputError, "no tensor with a batch axis"),
     (lambda: lift(Block(), (IDS + 10,)), LiftError, "fails on the example it is lifted with: index out of range"),
     (lambda: lift(Branching(), (torch.randn(2, 3),)), LiftError, "torch.export rejects the network: "),
+    (
+        lambda: lift(Conditional(), (torch.randn(2, 3),)),
+        LiftError,
+        "control flow that depends on data cannot be lifted",
+    ),
     (lambda: lift(Failing(), (torch.randn(2, 3),)), LiftError, "no such luck$"),
     (lambda: lift(Listing(), (torch.randn(2, 3),)), InputError, "Listing returns dict"),
 ]

@@ -57,7 +57,8 @@ class Certificate:
     """What was compared, and how far apart it was.
 
     Attributes:
-        output: the error of the output: in float32 against the network itself, in float64 against its export.
+        output: the error of the output: in float32 against the network itself, in float64 against its export, where
+            casts to lower precisions on the way are not made.
         values: errors at every value that the program has in common with the export.
         shapes: of the inputs that were tried.
         share: how much is recognised.

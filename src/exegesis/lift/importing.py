@@ -46,7 +46,9 @@ def put_on_bench(exported: Exported) -> Bench:
         elif node.op == "call_function" and _name(node.target) not in _CHECKS:
             same[node.name] = _put(bench, node, same)
         elif node.op != "call_function":
-            raise LiftError(f"The export holds a {node.op} ({node.name}), which no program can hold.")
+            raise LiftError(
+                f"The export holds another graph ({node.name}): control flow that depends on data cannot be lifted."
+            )
     bench.prune()
     return bench
 
