@@ -52,15 +52,20 @@ def answer_doc(graph: Graph, readout: Readout) -> str:
 
 
 def places(nodes: Iterable[Node]) -> str:
-    """Where values live in the network, each place once: `heads 0, 3 of transformer.h.0.attn; transformer.h.0.mlp`."""
+    """Where values live in the network, each place once: `L0H0, L0H3; heads 0, 3 of transformer.h.0.attn`."""
     found: dict[str, dict[str, list[int]]] = {}
+    labels: dict[str, None] = {}
     for node in nodes:
         for site in node.sites:
+            if site.label:
+                labels[site.label] = None
+                continue
             axes = found.setdefault(site.module or site.value, {})
             for axis, k in site.index:
                 if k not in axes.setdefault(axis, []):
                     axes[axis].append(k)
-    return "; ".join(_place(module, axes) for module, axes in found.items())
+    named = [", ".join(labels)] if labels else []
+    return "; ".join([*named, *(_place(module, axes) for module, axes in found.items())])
 
 
 def _place(module: str, axes: dict[str, list[int]]) -> str:

@@ -64,7 +64,7 @@ class Site:
     `value` names the node of torch's export of the network that carries it. `module` and `port` say the same with a
     module boundary, where there is one: the output of `module`, or its first input. `index` picks one entry along a
     named axis (a head); `basis` names a tensor `[k, width]` whose rows span the subspace of the last axis, where the
-    value is only a part of it.
+    value is only a part of it. `label` is what the field calls the place: `L0H1`.
     """
 
     value: str
@@ -73,6 +73,7 @@ class Site:
     port: Literal["output", "input", "inner"] = "inner"
     index: tuple[tuple[str, int], ...] = ()
     basis: str | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True)

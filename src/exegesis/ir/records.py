@@ -68,10 +68,11 @@ class _Site(_Record):
     port: Literal["output", "input", "inner"] = "inner"
     index: list[_Place] = []
     basis: str | None = None
+    label: str = ""
 
     def restore(self) -> Site:
         index = tuple((p.axis, p.at) for p in self.index)
-        return Site(self.value, tuple(self.axes), self.module, self.port, index, self.basis)
+        return Site(self.value, tuple(self.axes), self.module, self.port, index, self.basis, self.label)
 
 
 class _Node(_Record):

@@ -259,7 +259,9 @@ def _mean_by_category(values: Sequence[Tensor], categories: Sequence[Tensor], si
 
 
 def _sites(graph: Graph, block: Block, number: int) -> tuple[Site, ...]:
-    return tuple(replace(s, index=(*s.index, ("head", number))) for s in graph[block.mix].sites)
+    return tuple(
+        replace(s, index=(*s.index, ("head", number)), label=f"{block.layer}H{number}") for s in graph[block.mix].sites
+    )
 
 
 def _offer(
