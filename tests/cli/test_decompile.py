@@ -9,9 +9,11 @@ import pytest
 
 from exegesis.ir import InputError
 from exegesis.pipeline import Program
+from exegesis.store import Checkpoints, Fingerprint
 
 Command = Callable[..., Any]
 Made = Callable[..., Program]
+KEY = Fingerprint(network="n", behavior="b", config="c", version="v", seed=0)
 
 
 @pytest.fixture
@@ -19,8 +21,8 @@ def pipeline(monkeypatch: pytest.MonkeyPatch, made: Made) -> dict[str, Any]:
     """A pipeline that notes what it was asked and returns a program at once."""
     asked: dict[str, Any] = {}
 
-    def decompile(network: object, behavior: object, *, seed: int = 0, progress: Any = None) -> Program:
-        asked.update(network=network, behavior=behavior, seed=seed)
+    def decompile(network: object, behavior: object, *, progress: Any, **options: object) -> Program:
+        asked.update(network=network, behavior=behavior, **options)
         progress.stage("passes", 2)
         progress.pass_started("raise_heads")
         progress.pass_done("raise_heads", "1 of 2 applied")
@@ -40,6 +42,7 @@ def test_a_run_is_written_and_told_of(
     assert pipeline["network"] == "some/network"
     assert pipeline["behavior"].name == "brackets"
     assert pipeline["seed"] == 3
+    assert (pipeline["checkpoint_at"], pipeline["resume"]) == (out, False)
     assert "agreement, test" in result.out
     assert str(out) in result.out
     assert "raise heads" in result.err
@@ -87,17 +90,30 @@ def test_a_run_is_replaced_only_by_force(
     assert (saved / "program.py").read_bytes() == before
 
 
+@pytest.mark.parametrize("started", [True, False])
 def test_ctrl_c_says_how_to_go_on(
-    exegesis: Command, monkeypatch: pytest.MonkeyPatch, behavior: Path, tmp_path: Path
+    exegesis: Command, monkeypatch: pytest.MonkeyPatch, behavior: Path, tmp_path: Path, started: bool
 ) -> None:
-    def interrupted(*args: object, **kwargs: object) -> Program:
+    def interrupted(*args: object, checkpoint_at: Path, **kwargs: object) -> Program:
+        if started:
+            Checkpoints.start(checkpoint_at, KEY)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("exegesis.pipeline.decompile", interrupted)
     result = exegesis("decompile", "n", "-b", behavior, "-o", tmp_path / "deep" / "run", "-q")
     assert result.code == 130
-    assert "--resume" in result.err
-    assert not (tmp_path / "deep").exists()
+    assert ("--resume" in result.err) is started
+    assert (tmp_path / "deep").exists() is started
+    assert not (tmp_path / "deep" / "run").exists()
+
+
+def test_resuming_is_passed_on_and_a_finished_run_keeps_nothing(
+    exegesis: Command, pipeline: dict[str, Any], behavior: Path, tmp_path: Path
+) -> None:
+    kept = Checkpoints.start(tmp_path / "run", KEY)
+    assert exegesis("decompile", "n", "-b", behavior, "-o", tmp_path / "run", "-q", "--resume").code == 0
+    assert pipeline["resume"] is True
+    assert not kept.folder.exists()
 
 
 def test_a_fault_of_ours_keeps_its_traceback(
@@ -127,6 +143,7 @@ def test_a_refusal_of_any_layer_is_one_sentence(
     ("given", "said"),
     [
         ({"network": "nowhere"}, "nowhere is no network"),
+        ({"options": ["--resume"]}, "There is no interrupted run to resume"),
         ({"network": "zoo:unicorn"}, "no network 'unicorn'"),
         ({"behavior": "nowhere/behavior.json"}, "nowhere/behavior.json"),
         ({"rows": ["{"]}, "line 1"),
@@ -142,7 +159,7 @@ def test_a_refusal_of_any_layer_is_one_sentence(
         ({"out": "task/behavior.json"}, "is a file"),
         ({"out": "task/behavior.json/run"}, "Cannot write a run"),
     ],
-    ids=["network", "zoo", "behaviour", "json", "token", "scored", "vocabulary", "out", "place"],
+    ids=["network", "resume", "zoo", "behaviour", "json", "token", "scored", "vocabulary", "out", "place"],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(
     given: dict[str, Any],
@@ -157,7 +174,16 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     path = given.get("behavior") or (writes(*given["rows"], **fields) if "rows" in given else behavior)
     out = tmp_path / given.get("out", "deep/run")
     before = sorted(p for p in tmp_path.rglob("*") if "__pycache__" not in p.parts)
-    result = exegesis("decompile", given.get("network", network), "--behavior", path, "--out", out, "--quiet")
+    result = exegesis(
+        "decompile",
+        given.get("network", network),
+        "--behavior",
+        path,
+        "--out",
+        out,
+        "--quiet",
+        *given.get("options", ()),
+    )
     assert result.code == 2, result
     assert result.err.startswith("exegesis: ")
     assert result.err.count("\n") == 1

@@ -49,7 +49,7 @@ def decompile(
     """Read a trained network back into a program.
 
     Writes `program.py`, `program.json`, `tensors.safetensors`, `verdict.json` and `report.html` into the folder, all
-    of them or none.
+    of them or none. What is done is kept in `DIR.partial` while the run is under way, for `--resume`.
 
     ```sh
     exegesis decompile zoo:majority --out runs/majority
@@ -59,16 +59,26 @@ def decompile(
     """
     from exegesis.cli.printing import print_json, print_verdict, terminal, verdict_record
     from exegesis.cli.watch import watching
+    from exegesis.store import Checkpoints
 
     with _room_for(out, force=force):
         try:
             from exegesis.pipeline import decompile as decompiled
 
             with watching(quiet or as_json) as progress:
-                program = decompiled(network, behavior_of(network, behavior), seed=seed, progress=progress)
+                program = decompiled(
+                    network,
+                    behavior_of(network, behavior),
+                    seed=seed,
+                    progress=progress,
+                    checkpoint_at=out,
+                    resume=resume,
+                )
             program.save(out, force=force)
         except KeyboardInterrupt:
-            say("exegesis: interrupted; the same command with --resume goes on from there.")
+            kept = Checkpoints.are_at(out)
+            how = "the same command with --resume goes on from there" if kept else "nothing was kept yet"
+            say(f"exegesis: interrupted; {how}.")
             return INTERRUPTED
     if as_json:
         print_json({"run": str(out), "verdict": verdict_record(program.verdict)})

@@ -15,7 +15,7 @@ from exegesis.evidence import Verdict
 from exegesis.ir import Graph
 from exegesis.ir.archive import load_graph, save_graph
 from exegesis.passes.manager import Record
-from exegesis.store import RunFolder
+from exegesis.store import Checkpoints, RunFolder
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Program:
             return import_program(path)
 
     def save(self, out: str | Path, *, force: bool = False) -> RunFolder:
-        """Writes the run folder, whole or not at all.
+        """Writes the run folder, whole or not at all, and drops what was kept there of the run in progress.
 
         Args:
             out: where it goes.
@@ -64,7 +64,9 @@ class Program:
             draft.write_text("verdict.json", self.verdict.to_json())
             if self.report:
                 draft.write_text("report.html", self.report)
-            return draft.commit()
+            saved = draft.commit()
+        Checkpoints.drop(Path(out))
+        return saved
 
     def _repr_html_(self) -> str:
         return self.report or f"<pre>{self.source}</pre>"

@@ -36,7 +36,7 @@ class Observations:
 
     def price_of(self, variables: Iterable[str]) -> float:
         """Bits for having these variables."""
-        return sum(self.cost.get(v, 0.0) for v in variables)
+        return sum(self.cost.get(v, 0.0) for v in sorted(variables))  # in one order, so that sums are equal
 
     def __len__(self) -> int:
         return len(self.answers)
