@@ -52,29 +52,28 @@ def deciding(target: Codes, columns: Sequence[Column], *, most: int = 3) -> list
     return []
 
 
-def describe(target: Codes, columns: Sequence[Column], *, truth: bool | None = None) -> Phrase | None:
-    """The shortest phrase that groups the observations exactly as the target does.
+def describe(target: Codes, columns: Sequence[Column]) -> Phrase | None:
+    """The shortest phrase that groups the observations exactly as the target does, or None.
 
     Args:
         target: [n] codes.
         columns: what may be spoken of, at the same observations.
-        truth: whether the phrase may be a truth value (it may where the target has two groups).
-
-    Returns:
-        None when no phrase of the known kinds does.
     """
+    return min(descriptions(target, columns), key=lambda p: p.bits, default=None)
+
+
+def descriptions(target: Codes, columns: Sequence[Column]) -> list[Phrase]:
+    """Phrases that group the observations exactly as the target does: variables that do so already, else new ones."""
     same = [itself(c) for c in columns if same_partition(c.codes, target)]
     if same:
-        return min(same, key=lambda p: p.bits)
-    found: list[Phrase] = []
-    for keys in deciding(target, columns):
-        found += [p for p in phrases(target, keys) if same_partition(codes_of(p.values), target)]
-    return min(found, key=lambda p: p.bits, default=None)
+        return same
+    found = [p for keys in deciding(target, columns) for p in phrases(target, keys)]
+    return [p for p in found if same_partition(codes_of(p.values), target)]
 
 
 def phrases(target: Codes, keys: Sequence[Column]) -> Iterator[Phrase]:
     """Candidates over a set of columns that decides the target; not all of them group the observations as it does."""
-    is_binary = target.max(initial=0) == 1
+    is_binary = bool(target.max(initial=0) == 1)
     if len(keys) == 1:
         yield from _about_one(target, keys[0], is_binary)
     if len(keys) == 2:

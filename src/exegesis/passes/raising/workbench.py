@@ -126,11 +126,16 @@ class Workbench:
 
     def cost(self, node: str) -> float:
         """The bits of the symbolic nodes that a variable is made of."""
-        return price(replace(self.graph, outputs=(node,)).pruned()).symbolic_bits
+        return cost_in(self.graph, node)
 
     def note(self, where: str, outcome: str, *, applied: bool, **figures: float) -> None:
         """Records what was tried."""
         self.attempts.append(Attempt(where, outcome, applied, tuple(figures.items())))
+
+
+def cost_in(graph: Graph, node: str) -> float:
+    """The bits of the symbolic nodes that a variable of a graph is made of."""
+    return price(replace(graph, outputs=(node,)).pruned()).symbolic_bits
 
 
 def class_axis(draft: Draft, column: Column) -> str:

@@ -1,0 +1,79 @@
+"""The rows that passes work on: some to fit on, others to accept on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import Int
+
+from exegesis.behavior import Behavior, ProductDomain, SequenceSplit, StringsDomain, domain_split
+from exegesis.ir import InputError
+
+FIT_TOKENS = 8_000
+HELD_TOKENS = 8_000
+
+
+def bench_rows(
+    behavior: Behavior, split: SequenceSplit, seed: int, *, fit: int = FIT_TOKENS, held: int = HELD_TOKENS
+) -> tuple[SequenceSplit, SequenceSplit]:
+    """Rows of a split to fit on, and other rows to accept on; both bounded in tokens.
+
+    Where the split has too few and the behaviour says what its inputs are, further inputs are drawn: the shortest ones,
+    all of them, since they hold the odd cases, and as many at random. The network says what it answers there.
+
+    Args:
+        behavior: whose domain further inputs are drawn from.
+        split: where rows come from first.
+        seed: decides which rows, and what is drawn.
+        fit, held: how many tokens each may hold.
+    """
+    order = np.random.default_rng(seed).permutation(len(split))
+    total = np.cumsum(split.lengths[order])
+    cut = int(np.clip(np.searchsorted(total, fit), 1, max(1, len(split) // 2)))
+    end = int(np.clip(np.searchsorted(total, fit + held), cut, len(split)))
+    first = split.select(np.sort(order[:cut]))
+    second = split.select(np.sort(order[cut:end] if end > cut else order[:cut]))
+    missing = (fit - int(first.lengths.sum()), held - int(second.lengths.sum()))
+    drawn = _drawn(behavior, sum(max(0, m) for m in missing), seed)
+    if drawn is None:
+        return first, second
+    order = np.random.default_rng(seed + 1).permutation(len(drawn))
+    total = np.cumsum(drawn.lengths[order])
+    cut = int(np.searchsorted(total, max(0, missing[0])))
+    parts = drawn.select(order[:cut]), drawn.select(order[cut:])
+    return tuple(rows.concat(more) if len(more) else rows for rows, more in zip((first, second), parts, strict=True))
+
+
+def _drawn(behavior: Behavior, tokens: int, seed: int) -> SequenceSplit | None:
+    """About so many tokens of inputs from a domain that can be listed, each input at most once."""
+    domain = behavior.domain
+    if tokens <= 0 or not isinstance(domain, ProductDomain | StringsDomain):
+        return None
+    rng = np.random.default_rng(seed)
+    batches = [*_until(tokens / 2, domain.enumerate(256))]
+    rows = max(1, int(tokens / 2 / (batches[-1].shape[1] or 1)))
+    batches += domain.sample(rows, rng)
+    try:
+        parts = [domain_split(behavior, np.unique(np.concatenate(b), axis=0)) for b in _by_length(batches)]
+    except InputError:
+        return None  # nobody knows which positions of other inputs count
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.concat(part)
+    return whole
+
+
+def _until(tokens: float, batches: Iterable[Int[np.ndarray, "b s"]]) -> Iterable[Int[np.ndarray, "b s"]]:
+    for batch in batches:
+        if tokens <= 0:
+            return
+        yield batch[: max(1, int(tokens / batch.shape[1]))]
+        tokens -= batch.size
+
+
+def _by_length(batches: Iterable[Int[np.ndarray, "b s"]]) -> list[list[Int[np.ndarray, "b s"]]]:
+    found: dict[int, list[Int[np.ndarray, "b s"]]] = {}
+    for batch in batches:
+        found.setdefault(batch.shape[1], []).append(batch)
+    return list(found.values())
