@@ -174,7 +174,8 @@ class Body:
         if table is not None:
             code = self._fitted([table.source], lambda reads: allowed_by(self.scene, node, table, reads[0]))
         else:
-            classes = {node.inputs[t[1]] for t in node.attrs["terms"]} if node.op == "symbolic.form" else set()
+            terms = node.attrs["terms"] if node.op == "symbolic.form" else ()
+            classes = {node.inputs[source] for _, source, cls in terms if cls is not None}
             for i in classes & self._waiting.keys():
                 self._settle(i)  # `seen[:, A]` reads better than a call with an index behind it
             build = operator if node.level is Level.TENSOR else _BUILD[node.op]

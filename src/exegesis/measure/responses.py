@@ -38,28 +38,23 @@ class Response:
     Attributes:
         frequency: f.
         explained: per account, the share of the squared length of the answer's wave that it explains.
-        fullest: the share that all accounts together explain.
         companion: how much of the companion is taken off, in units of the doubled wave.
     """
 
     frequency: int
     explained: Mapping[Account, float]
-    fullest: float
     companion: float
 
-    def account(self, enough: float) -> Account:
-        """The simplest account that leaves at most 1 − `enough` unexplained, or twice what the fullest leaves."""
-        allowed = max(1 - enough, 2 * (1 - self.fullest))
-        plain: tuple[Account, ...] = ("product", "doubled")
-        best = max((a for a in plain if a in self.explained), key=lambda a: self.explained[a])
-        if 1 - self.explained[best] <= allowed:
-            return best
-        return max(self.explained, key=lambda a: self.explained[a])
+    @property
+    def adds(self) -> bool:
+        """Whether the waves are added rather than multiplied: whether either account of adding explains more."""
+        adding = [self.explained[a] for a in ("doubled", "accompanied") if a in self.explained]
+        return max(adding, default=0.0) > self.explained["product"]
 
 
 def turn(frequency: int, name: Int[np.ndarray, "..."], period: int) -> Complex[np.ndarray, "..."]:
     """exp(2πi · frequency · name / period)."""
-    return np.asarray(np.exp(2j * np.pi * (frequency * name % period) / period))
+    return np.asarray(np.exp(2j * np.pi * (frequency * name % period) / period), np.complex128)
 
 
 def answer_wave(logits: Float[np.ndarray, "r n"], group: Group, frequency: int) -> Wave:
@@ -141,10 +136,9 @@ def _explain(frequency: int, period: int, seen: Wave, parts: Mapping[str, Wave])
         explained[account], coefficients = _fit(seen, [parts[n] for n in names])
         if account == "accompanied" and coefficients[0] > 0:
             companions = -coefficients[1] / coefficients[0]
-    fullest, _ = _fit(seen, [parts[n] for n in dict.fromkeys(n for s in sets.values() for n in s)])
     if companions <= 0:
         explained.pop("accompanied", None)
-    return Response(frequency, explained, fullest, float(companions))
+    return Response(frequency, explained, float(companions))
 
 
 def _fit(seen: Wave, parts: Sequence[Wave]) -> tuple[float, Float[np.ndarray, " k"]]:

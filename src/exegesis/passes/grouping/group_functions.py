@@ -1,7 +1,7 @@
 """Cuts a symbolic program into functions: one for each variable that lives somewhere in the network.
 
 What: a variable with an alignment becomes a function, together with the nodes that only it needs (its selector,
-renamed queries …).
+renamed queries …), and with the variables that share its subspace.
 Why valid: nothing is computed differently; functions only say what belongs together.
 Refuses when: the program has no variable with an alignment; everything then stays in `run`.
 Guarantee: exact.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from exegesis.ir import Function, Graph, Level
+from exegesis.ir import Function, Graph, Level, Node
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 
 
@@ -38,9 +38,9 @@ class GroupFunctions:
         taken: set[str] = set()
         functions, attempts = [], []
         for node in graph.nodes:
-            if not _is_aligned(graph, node.id):
+            if not _is_aligned(graph, node.id) or node.id in taken:
                 continue
-            members = [n for n in _exclusive(graph, node.id) if n not in taken]
+            members = [n for n in _exclusive(graph, _together(graph, node)) if n not in taken]
             taken.update(members)
             functions.append(Function(node.id, tuple(members)))
             attempts.append(Attempt(node.id, f"a function of {len(members)} nodes", True))
@@ -52,9 +52,18 @@ def _is_aligned(graph: Graph, node_id: str) -> bool:
     return node.level is Level.SYMBOLIC and bool(node.sites)
 
 
-def _exclusive(graph: Graph, target: str) -> list[str]:
-    """The target and the symbolic nodes that serve it alone, in order of computation."""
-    inside = {target}
+def _together(graph: Graph, node: Node) -> frozenset[str]:
+    """The node, and the variables that live with it in one and the same subspace, if nothing else lies between them."""
+    if not any(site.basis for site in node.sites):
+        return frozenset({node.id})
+    targets = frozenset(n.id for n in graph.nodes if n.sites == node.sites and n.level is Level.SYMBOLIC)
+    between = graph.downstream(targets) & graph.upstream(targets)
+    return targets if between <= set(_exclusive(graph, targets)) else frozenset({node.id})
+
+
+def _exclusive(graph: Graph, targets: frozenset[str]) -> list[str]:
+    """The targets and the symbolic nodes that serve them alone, in order of computation."""
+    inside = set(targets)
     for node in reversed(graph.nodes):
         users = graph.users(node.id)
         if node.level is not Level.SYMBOLIC or node.id in inside or node.id in graph.outputs or not users:

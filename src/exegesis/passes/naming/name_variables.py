@@ -63,9 +63,16 @@ def _named_functions(graph: Graph, given: dict[str, Named]) -> tuple[Function, .
     taken: Counter[str] = Counter()
     functions = []
     for function in graph.functions:
-        named = given.get(function.nodes[-1])
+        named = given.get(function.name) or given.get(function.nodes[-1])
         name = named.function if named else function.name
         taken[name] += 1
         name = name if taken[name] == 1 else f"{name}_{taken[name]}"
-        functions.append(replace(function, name=name, doc=named.sentence if named else function.doc))
+        functions.append(replace(function, name=name, doc=_sentences(graph, function, given) or function.doc))
     return tuple(functions)
+
+
+def _sentences(graph: Graph, function: Function, given: dict[str, Named]) -> str:
+    """What a function hands out: the sentences of its variables that live in the network, or of the last one."""
+    handed = [i for i in function.nodes if graph[i].sites] or [function.nodes[-1]]
+    said = (given[i].sentence for i in handed if i in given and given[i].sentence)
+    return " ".join(dict.fromkeys(s[0].upper() + s[1:] for s in said))

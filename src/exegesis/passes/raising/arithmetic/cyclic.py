@@ -8,14 +8,13 @@ import numpy as np
 
 from exegesis.measure.groups import Group
 from exegesis.measure.pairs import Pairs
-from exegesis.measure.responses import Response, Wave, answer_wave, companion, doubled, plane, respond, turn
+from exegesis.measure.responses import Account, Response, Wave, answer_wave, companion, doubled, plane, respond, turn
 from exegesis.passes.draft import Draft
 from exegesis.passes.raising.arithmetic.mixing import Mixing, Slot
 from exegesis.passes.raising.arithmetic.names import Held, Tokens, called, form, votes
 from exegesis.passes.raising.arithmetic.program import Written
 
-ENOUGH = 0.9
-"""An account of a frequency that explains this share of its response is not refined any further."""
+_GAIN = 0.02  # share of a response that companions must explain on top to be worth their lines
 
 
 def write_addition(pairs: Pairs, group: Group, frequencies: Sequence[int], draft: Draft, seed: int) -> Written:
@@ -29,28 +28,27 @@ def write_addition(pairs: Pairs, group: Group, frequencies: Sequence[int], draft
         seed: of what is drawn.
     """
     responses = [respond(pairs, group, f, seed) for f in frequencies]
-    accounts = {r.frequency: r.account(ENOUGH) for r in responses}
-    added = tuple(f for f, account in accounts.items() if account != "product")
-    off = _companion([r for r in responses if r.frequency in added], accounts)
-    weights, figures = _weigh(pairs, group, {f: _made(pairs, group, f, f in added, off) for f in accounts}, seed)
+    added = tuple(r.frequency for r in responses if r.adds)
+    off = _companion([r for r in responses if r.adds])
+    waves = {f: _made(pairs, group, f, f in added, off) for f in frequencies}
+    weights, figures = _weigh(pairs, group, waves, seed)
     for r in responses:
         figures |= {f"frequency {r.frequency}, {a}": share for a, share in r.explained.items()}
     product = tuple(f for f in weights if f not in added)
     added = tuple(f for f in weights if f in added)
-    writer = _Writer(Tokens(pairs, group, draft), group.period, weights)
-    parts = [writer.product(product)] if product else []
-    parts += [writer.doubled(added, off)] if added else []
+    writer = _Writer(Tokens(pairs, group, draft), group.period, weights, {r.frequency: r for r in responses})
+    parts = [writer.product(product, alone=not added)] if product else []
+    parts += [writer.doubled(added, off, alone=not product)] if added else []
     every = (*product, *added, *(2 * f % group.period for f in added if off))
     spans = [plane(pairs.vectors(k), names, every, group.period) for k, names in enumerate((group.rows, group.columns))]
     sums = (writer.sums,) if writer.sums and not product else ()
     return Written(writer.answer(parts), writer.tokens, (spans[0], spans[1]), (*sums, tuple(writer.angles)), figures)
 
 
-def _companion(responses: Sequence[Response], accounts: Mapping[int, str]) -> float:
-    """One number for all frequencies, to one digit; 0 where no frequency needs it."""
-    if not any(accounts[r.frequency] == "accompanied" for r in responses):
-        return 0.0
-    return round(float(np.mean([r.companion for r in responses])), 1)
+def _companion(responses: Sequence[Response]) -> float:
+    """One number for all frequencies that are added, to one digit; 0 where companions explain hardly any more."""
+    gain = [r.explained.get("accompanied", r.explained["doubled"]) - r.explained["doubled"] for r in responses]
+    return round(float(np.mean([r.companion for r in responses])), 1) if gain and np.mean(gain) > _GAIN else 0.0
 
 
 def _made(pairs: Pairs, group: Group, frequency: int, added: bool, off: float) -> Wave:
@@ -89,50 +87,72 @@ class _Writer:
 
     Attributes:
         tokens: nodes that hold waves of tokens.
-        sums: nodes that hold sums of waves, where all frequencies are added.
+        sums: nodes that hold sums of waves.
         angles: nodes that hold angles of the answer.
     """
 
-    def __init__(self, tokens: Tokens, period: int, weights: Mapping[int, int]) -> None:
+    def __init__(
+        self, tokens: Tokens, period: int, weights: Mapping[int, int], responses: Mapping[int, Response]
+    ) -> None:
         self._tokens = tokens
         self._draft = tokens.draft
         self._period = period
         self._weights = weights
+        self._responses = responses
         self.tokens: tuple[tuple[str, ...], ...] = ()
         self.sums: tuple[str, ...] = ()
         self.angles: list[str] = []
 
-    def product(self, frequencies: tuple[int, ...]) -> str:
+    def product(self, frequencies: tuple[int, ...], *, alone: bool) -> str:
         """Votes of waves that are multiplied."""
-        first, second = self._tokens.each(self._waves(frequencies, "token_waves", "waves"))
-        node = self._draft.add("symbolic.add_angles", [first, second], self._draft[first].type, hint="angles_of_sum")
-        doc = f"The angle 2π·f·(first + second)/{self._period} for each f: the two tokens' waves are multiplied."
-        return self._fits(called(self._draft, node, "angles", doc), frequencies)
+        doc = f"The angle 2π·f·token/{self._period} of each token as cos and sin, for each frequency f."
+        waves = self._waves(frequencies, ("token_waves", "waves", doc))
+        first, second = self._tokens.each(waves, named=alone)
+        node = self._draft.add("symbolic.add_angles", [first, second], waves.type, hint="angles_of_sum")
+        doc = f"The angle 2π·f·(first + second)/{self._period}{'' if alone else ' for the first of these'}: "
+        doc += "the two waves are multiplied" + self._evidence(frequencies, "product", ("doubled", "accompanied"))
+        return self._fits(called(self._draft, node, "multiplied", doc), frequencies)
 
-    def doubled(self, frequencies: tuple[int, ...], off: float) -> str:
+    def doubled(self, frequencies: tuple[int, ...], off: float, *, alone: bool) -> str:
         """Votes of waves that are added, and whose angle is then doubled."""
-        waves = self._waves(frequencies, "added_token_waves", "waves")
-        doc = "The sum of both tokens' waves. Its angle is that of their mean, its length falls with their distance."
-        added = self._tokens.sum(waves, ("sum_of_waves", "added", doc))
-        node = self._draft.add("symbolic.double_angles", [added], waves.type, hint="doubled_angles")
-        doc = f"The angle 2π·f·(first + second)/{self._period} for each f: waves are added, and the angle is doubled"
-        self.sums = (added,)
+        doc = f"The angle 2π·f·token/{self._period} of each token as cos and sin, for each frequency f."
+        doc = doc if alone else "The same for other frequencies."
+        waves = self._waves(frequencies, ("added_token_waves", "added_waves", doc))
+        doc = "The sum of both tokens' waves: the angle is that of their mean, the length falls with their distance."
+        added = self._tokens.sum(waves, ("sum_of_waves", "added", doc), alone=alone)
+        node = self._draft.add("symbolic.double_angles", [added], waves.type, hint="doubled_angles_of_sum")
+        doc = f"The angle 2π·f·(first + second)/{self._period}: " if alone else "The same for the others: "
+        doc += "the two waves are added, and the angle of their sum is doubled"
+        doc += self._evidence(frequencies, "accompanied" if off else "doubled", ("product",))
+        self.sums, name = (added,), "doubled"
         if off:
             twice = tuple(2 * f % self._period for f in frequencies)
-            companions = self._waves(twice, "companion_waves", "companions")
-            what = "The sum of both tokens' waves at twice the frequencies."
-            even = self._tokens.sum(companions, ("sum_of_companions", "added_companions", what))
-            node = form(self._draft, [(1, node), (-off, even)], "evened_angles")
-            doc += "; the sum at twice the frequency evens out the length"
-            self.sums = (added, even)
-        return self._fits(called(self._draft, node, "doubled", f"{doc}."), frequencies)
+            what = "The waves of each token at twice these frequencies."
+            companions = self._waves(twice, ("companion_waves", "companions", what))
+            what = "The same at twice the frequencies, which is longest where the sum is shortest."
+            even = self._tokens.sum(companions, ("sum_of_companions", "added_companions", what), alone=alone)
+            node = form(self._draft, [(1, node), (-off, even)], "evened_angles_of_sum")
+            self.sums, name = (added, even), "evened"
+        return self._fits(called(self._draft, node, name, doc), frequencies)
 
-    def _waves(self, frequencies: tuple[int, ...], hint: str, name: str) -> Held:
+    def _waves(self, frequencies: tuple[int, ...], words: tuple[str, str, str]) -> Held:
         attrs = {"frequencies": list(frequencies), "period": self._period}
-        doc = f"cos and sin of the angle 2π·f·token/{self._period} of each token, for each frequency f."
-        held = self._tokens.held("symbolic.wave", attrs, 2 * len(frequencies), (hint, name, doc))
+        held = self._tokens.held("symbolic.wave", attrs, 2 * len(frequencies), words)
         self.tokens = (*self.tokens, held.nodes)
         return held
+
+    def _evidence(self, frequencies: tuple[int, ...], account: Account, others: tuple[Account, ...]) -> str:
+        """How much better this account is, where there is another."""
+        found = [self._responses[f].explained for f in frequencies]
+        own = [e.get(account, max(e.values())) for e in found]
+        rest = [max((e[o] for o in others if o in e), default=None) for e in found]
+        known = [r for r in rest if r is not None]
+        if len(known) < len(rest):
+            return "."
+        return (
+            f" (this explains {np.mean(own):.0%} of what an exchange of one token's wave at one f does to the logits, "
+            f"the other way {np.mean(known):.0%})."
+        )
 
     def _fits(self, angles: str, frequencies: tuple[int, ...]) -> str:
         self.angles.append(angles)

@@ -72,41 +72,41 @@ class Tokens:
             return Held((called(self.draft, node, name, doc),), type)
         nodes = []
         for which, ordinal in enumerate(ORDINALS):
-            token = self.draft.add(
-                "symbolic.copy", [self._look(which), tokens.id], tokens.type, hint=f"{ordinal}_token"
-            )
+            look = self._look(which)
+            token = self.draft.add("symbolic.copy", [look, tokens.id], tokens.type, hint=f"{ordinal}_token")
+            called(self.draft, token, ordinal, f"The {ordinal} token.")
             node = self.draft.add(op, [self._element(token, which)], type, attrs, hint=f"{ordinal}_{hint}")
             nodes.append(
                 called(self.draft, node, f"{ordinal}_{name}", doc.replace("each token", f"the {ordinal} token"))
             )
         return Held(tuple(nodes), type)
 
-    def each(self, held: Held) -> tuple[str, str]:
-        """The first and the second token's, at every position."""
+    def each(self, held: Held, *, named: bool = True) -> tuple[str, str]:
+        """The first and the second token's, at every position; `named`: called so."""
         if len(held.nodes) == 2:
             return held.nodes[0], held.nodes[1]
-        one = held.nodes[0]
-        first, second = (
-            self.draft.add("symbolic.total", [self._look(k), one], held.type, hint=f"{ORDINALS[k]}_{one}")
-            for k in (0, 1)
-        )
-        return first, second
+        one, both = held.nodes[0], []
+        for which, ordinal in enumerate(ORDINALS):
+            look = self._look(which)
+            node = self.draft.add("symbolic.total", [look, one], held.type, hint=f"{ordinal}_{one}")
+            both.append(called(self.draft, node, ordinal, "") if named else node)
+        return both[0], both[1]
 
-    def sum(self, held: Held, words: tuple[str, str, str]) -> str:
-        """Both tokens' together."""
+    def sum(self, held: Held, words: tuple[str, str, str], *, alone: bool) -> str:
+        """Both tokens' together. `alone`: nothing looks at one of them only."""
         hint, name, doc = words
         if len(held.nodes) == 2:
             node = form(self.draft, [(1, n) for n in held.nodes], hint)
         else:
-            node = self.draft.add("symbolic.total", [self._look_at_both(), held.nodes[0]], held.type, hint=hint)
+            node = self.draft.add("symbolic.total", [self._look_at_both(alone), held.nodes[0]], held.type, hint=hint)
         return called(self.draft, node, name, doc)
 
     def _look(self, which: int) -> str:
         attrs = {"index": self.pairs.places[which], "causal": False}
         return self._selector("symbolic.at", [self.pairs.graph.inputs[0].id], attrs, f"at_{ORDINALS[which]}")
 
-    def _look_at_both(self) -> str:
-        if self.pairs.ids.shape[1] == 2:
+    def _look_at_both(self, alone: bool) -> str:
+        if self.pairs.ids.shape[1] == 2 and alone:
             return self._selector("symbolic.everywhere", [self.pairs.graph.inputs[0].id], {"causal": False}, "at_both")
         return self._selector("symbolic.either", [self._look(0), self._look(1)], {}, "at_both")
 
