@@ -16,7 +16,18 @@ from typing import Any
 from torch import nn
 
 from exegesis.behavior import Behavior, SequenceSplit
-from exegesis.evidence import Attack, Claim, Figures, Measurement, Status, Verdict, VerdictRule, Witness
+from exegesis.evidence import (
+    Attack,
+    Claim,
+    Figures,
+    Finding,
+    Measurement,
+    Status,
+    Verdict,
+    VerdictRule,
+    Witness,
+    findings,
+)
 from exegesis.ir import Graph, InputError
 from exegesis.ir.progress import Progress, Silent
 from exegesis.runtime import Network, load
@@ -114,37 +125,55 @@ class Judge:
     def verdict(self) -> Verdict:
         """Runs every stage that there is time for."""
         began = time.perf_counter()
-        self._agreement()
-        if self.reference.behavior.is_sequence and is_finite(self.reference):
-            self._stage("domain", self._domain)
-        opened = self._opened()
-        if opened:
-            self._stage("interchange", self._interchange)
-            self._stage("ablation", self._ablation)
-        if opened and self.reference.behavior.is_sequence:
-            self._stage("attack", self._attack)
+        for _, run in self._stages():
+            run()
         if self.reference.behavior.is_sequence:
             self._stage("blind spots", self._flaws)
         if self.decompile is not None:
             self._stage("stability", self._stability)
         self.witnesses.sort(key=lambda w: (-w.surprise, w.input_ids))
-        figures = Figures(
-            **self.figures,
-            **self.program.sizes(),
-            seconds=time.perf_counter() - began,
-            peak_memory_mb=_peak_memory(),
-            stage_seconds=self.seconds,
-            seed=self.reference.seed,
-            versions=_versions(),
-        )
         network = self.reference.network
         return Verdict.of(
             self.claims,
-            figures,
+            self._figures(time.perf_counter() - began),
             self.rule,
             witnesses=self.witnesses,
             network=f"{network.name} {network.fingerprint[:16]}",
             budget_seconds=self.budget.seconds,
+        )
+
+    def first_failure(self) -> str:
+        """Runs one stage after the other until the program is found not to hold; the name of that stage, or nothing."""
+        for name, run in self._stages():
+            run()
+            if any(finding.met is False for finding in self.findings()):
+                return name
+        return ""
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What the rule says of what was found so far."""
+        return findings(self.claims, self._figures(), self.rule)
+
+    def _stages(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        """The stages that judge the program, in order."""
+        yield "agreement", self._agreement
+        if self.reference.behavior.is_sequence and is_finite(self.reference):
+            yield "domain", lambda: self._stage("domain", self._domain)
+        if self._opened():
+            yield "interchange", lambda: self._stage("interchange", self._interchange)
+            yield "ablation", lambda: self._stage("ablation", self._ablation)
+            if self.reference.behavior.is_sequence:
+                yield "attack", lambda: self._stage("attack", self._attack)
+
+    def _figures(self, seconds: float | None = None) -> Figures:
+        return Figures(
+            **self.figures,
+            **self.program.sizes(),
+            seconds=seconds,
+            peak_memory_mb=_peak_memory(),
+            stage_seconds=self.seconds,
+            seed=self.reference.seed,
+            versions=_versions(),
         )
 
     def _stage(self, name: str, run: Callable[[Deadline], str]) -> None:
