@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Int
@@ -32,8 +33,8 @@ def bench_rows(
     total = np.cumsum(split.lengths[order])
     cut = int(np.clip(np.searchsorted(total, fit), 1, max(1, len(split) // 2)))
     end = int(np.clip(np.searchsorted(total, fit + held), cut, len(split)))
-    first = split.select(np.sort(order[:cut]))
-    second = split.select(np.sort(order[cut:end] if end > cut else order[:cut]))
+    first = also_from_zero(split.select(np.sort(order[:cut])))
+    second = also_from_zero(split.select(np.sort(order[cut:end] if end > cut else order[:cut])))
     missing = (fit - int(first.lengths.sum()), held - int(second.lengths.sum()))
     drawn = _drawn(behavior, sum(max(0, m) for m in missing), seed)
     if drawn is None:
@@ -43,6 +44,15 @@ def bench_rows(
     cut = int(np.searchsorted(total, max(0, missing[0])))
     parts = drawn.select(order[:cut]), drawn.select(order[cut:])
     return tuple(rows.concat(more) if len(more) else rows for rows, more in zip((first, second), parts, strict=True))
+
+
+def also_from_zero(split: SequenceSplit) -> SequenceSplit:
+    """Every other row with positions counted from 0: what a program is given when nobody says where a sequence starts."""
+    if split.positions is None:
+        return split
+    counted = np.arange(len(split.positions)) - np.repeat(split.offsets[:-1], split.lengths)
+    row = np.repeat(np.arange(len(split)), split.lengths)
+    return replace(split, positions=np.where(row % 2 == 0, counted, split.positions))
 
 
 def _drawn(behavior: Behavior, tokens: int, seed: int) -> SequenceSplit | None:
