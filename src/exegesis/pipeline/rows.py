@@ -42,12 +42,15 @@ def bench_rows(
     order = np.random.default_rng(seed + 1).permutation(len(drawn))
     total = np.cumsum(drawn.lengths[order])
     cut = int(np.searchsorted(total, max(0, missing[0])))
-    parts = drawn.select(order[:cut]), drawn.select(order[cut:])
-    return tuple(rows.concat(more) if len(more) else rows for rows, more in zip((first, second), parts, strict=True))
+    return _joined(first, drawn.select(order[:cut])), _joined(second, drawn.select(order[cut:]))
+
+
+def _joined(rows: SequenceSplit, more: SequenceSplit) -> SequenceSplit:
+    return rows.concat(more) if len(more) else rows
 
 
 def also_from_zero(split: SequenceSplit) -> SequenceSplit:
-    """Every other row with positions counted from 0: what a program is given when nobody says where a sequence starts."""
+    """Every other row with positions counted from 0: what a program gets when nobody says where a sequence starts."""
     if split.positions is None:
         return split
     counted = np.arange(len(split.positions)) - np.repeat(split.offsets[:-1], split.lengths)
