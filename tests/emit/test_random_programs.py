@@ -62,8 +62,13 @@ class Grower:
 
     def _selector(self) -> None:
         like = self.of_kind("category", "bool", "int")
-        k = self.rng.integers(6)
-        if k == 5:
+        k = self.rng.integers(7)
+        if k == 6:
+            listed = sorted((q, int(self.rng.integers(-1, 7))) for q in self.some(7) for _ in range(2))
+            pairs = [list(pair) for pair in dict.fromkeys(listed)]
+            query, key = self.of_kind("category", "bool", "int"), self.of_kind("category", "int")
+            self.add("related", SELECTOR, query, key, pairs=pairs, causal=self.flip())
+        elif k == 5:
             relation = ("<", "<=", ">", ">=")[self.rng.integers(4)]
             query, key = self.of_kind("category", "bool", "int"), self.of_kind("category", "int")
             self.add("ordered", SELECTOR, query, key, **{"is": relation, "causal": self.flip()})
@@ -91,7 +96,7 @@ class Grower:
         selector, key = self.of_kind("selector"), self.of_kind("category", "bool", "int")
         k = self.rng.integers(6)
         if k == 4:
-            self.add("either", SELECTOR, selector, self.of_kind("selector"))
+            self.add("either" if self.flip() else "otherwise", SELECTOR, selector, self.of_kind("selector"))
         elif k == 5:
             self.add("extreme", SELECTOR, selector, key, which="smallest" if self.flip() else "largest")
         elif k == 0:

@@ -128,6 +128,11 @@ FAULTS: list[tuple[str, Graph, str]] = [
         graph(symbolic("weigh", ("all", "tokens"), {"weights": [[0, 1], [0, 2]], "other": 0}, SELECTOR)),
         "weights",
     ),
+    (
+        "pairs order",
+        graph(symbolic("related", ("tokens", "tokens"), {"pairs": [[1, 0], [0, 1]], "causal": False}, SELECTOR)),
+        "has attribute pairs",
+    ),
     ("term no triple", graph(symbolic("form", ("share",), {"terms": [1], "plus": 0})), "has attribute terms"),
     ("term source", graph(symbolic("form", ("share",), {"terms": [[1, 1, 0]], "plus": 0})), "a term over input 1 of 1"),
     ("term source below 0", graph(symbolic("form", ("share",), {"terms": [[1, -1, 0]], "plus": 0})), "input -1 of 1"),

@@ -120,6 +120,21 @@ def test_extreme(which: str, pick: Callable[[list[int]], int]) -> None:
     np.testing.assert_array_equal(p.extreme(weights, x, which), pairs(12, kept))
 
 
+def test_otherwise_where_nothing_is_looked_at() -> None:
+    a, b = np.array([[0.0, 0.5], [0.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 2.0]])
+    np.testing.assert_array_equal(p.otherwise(a, b), [[0.0, 0.5], [0.0, 2.0]])
+    assert p.otherwise(p.match(np.arange(3), np.arange(3)), p.back(np.arange(3), 1)).dtype == bool
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_related(causal: bool) -> None:
+    x = CASES[3]
+    y = np.roll(x, 5)
+    listed = {-1: {2}, 0: {0, -1}, 3: {1}, 99: {0}}
+    expected = pairs(len(x), lambda s, t: int(y[t]) in listed.get(int(x[s]), ()) and (t <= s or not causal))
+    np.testing.assert_array_equal(p.related(x, y, listed, causal=causal), expected)
+
+
 def test_either_takes_the_larger_weight() -> None:
     np.testing.assert_array_equal(p.either(np.array([[0.5, 0.0]]), np.array([[True, False]])), [[1.0, 0.0]])
     assert p.either(p.everywhere(np.arange(3)), p.back(np.arange(3), 1)).dtype == bool

@@ -49,6 +49,10 @@ def _dense(sets: list[list[int]]) -> np.ndarray:
     return np.array([[c in allowed for c in range(CLASSES)] for allowed in sets])
 
 
+def _grouped(pairs: list[list[int]]) -> dict[int, list[int]]:
+    return {q: [k for other, k in pairs if other == q] for q, _ in pairs}
+
+
 # What each op is in an emitted program: a primitive, or an expression of NumPy where that is how it is written.
 IN_NUMPY: Mapping[str, Callable[[Attrs, list[np.ndarray], dict[str, np.ndarray]], Any]] = {
     "everywhere": lambda a, x, t: p.everywhere(x[0], causal=a["causal"]),
@@ -58,6 +62,8 @@ IN_NUMPY: Mapping[str, Callable[[Attrs, list[np.ndarray], dict[str, np.ndarray]]
     "ordered": lambda a, x, t: p.ordered(x[1], a["is"], x[0], causal=a["causal"]),
     "extreme": lambda a, x, t: p.extreme(x[0], x[1], a["which"]),
     "either": lambda a, x, t: p.either(x[0], x[1]),
+    "otherwise": lambda a, x, t: p.otherwise(x[0], x[1]),
+    "related": lambda a, x, t: p.related(x[0], x[1], _grouped(a["pairs"]), causal=a["causal"]),
     "width": lambda a, x, t: p.width(x[0]),
     "wave": lambda a, x, t: p.wave(x[0], a["frequencies"], a["period"]),
     "total": lambda a, x, t: p.total(x[0], x[1]),
@@ -121,6 +127,10 @@ class Draw:
             "at": lambda: {"index": int(self.rng.integers(0, 6)), "causal": self.flag()},
             "match": lambda: {"causal": self.flag()},
             "ordered": lambda: {"is": str(self.rng.choice(["<", "<=", ">", ">="])), "causal": self.flag()},
+            "related": lambda: {
+                "pairs": np.unique(self.rng.integers(-1, CLASSES, (7, 2)), axis=0).tolist(),
+                "causal": self.flag(),
+            },
             "extreme": lambda: {"which": "largest" if self.flag() else "smallest"},
             "wave": lambda: {"frequencies": [1, 2], "period": CLASSES},
             "votes": lambda: {"weights": [[1, self.weight()], [3, self.weight()]], "period": CLASSES},
@@ -154,6 +164,8 @@ SIGNATURES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "ordered": (("category", "category"), "selector"),
     "extreme": (("selector", "category"), "selector"),
     "either": (("selector", "selector"), "selector"),
+    "otherwise": (("selector", "selector"), "selector"),
+    "related": (("category", "category"), "selector"),
     "width": (("selector",), "number"),
     "wave": (("category",), "wave"),
     "total": (("selector", "wave"), "wave"),

@@ -180,6 +180,24 @@ def test_either_and_width(drawn: Any) -> None:
     assert give("width", [(SELECTOR, a)], {}, NUMBER) == [[sum(w > 0 for w in q) for q in example] for example in a]
 
 
+@over(selected())
+def test_otherwise_asks_each_query(drawn: Any) -> None:
+    a = drawn[0]
+    b = [[list(reversed(q)) for q in example] for example in a]
+    expected = [
+        [p if any(w > 0 for w in p) else q for p, q in zip(r, s, strict=True)] for r, s in zip(a, b, strict=True)
+    ]
+    assert give("otherwise", [(SELECTOR, a), (SELECTOR, b)], {}, SELECTOR) == expected
+
+
+@over(variables(2), st.booleans(), st.sets(st.tuples(st.integers(-1, 4), st.integers(-1, 4))))
+def test_related(drawn: list[Any], causal: bool, pairs: set[tuple[int, int]]) -> None:
+    query, key = drawn
+    expected = pairs_where(query, lambda b, q, k: (query[b][q], key[b][k]) in pairs and (k <= q or not causal))
+    attrs = {"pairs": [list(p) for p in sorted(pairs)], "causal": causal}
+    assert give("related", [(CATEGORY, query), (CATEGORY, key)], attrs, SELECTOR) == expected
+
+
 @over(selected(), st.sampled_from(["latest", "first"]))
 def test_nearest_keeps_the_weight_of_one(drawn: Any, which: str) -> None:
     weights, _ = drawn

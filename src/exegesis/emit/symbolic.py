@@ -95,6 +95,15 @@ def _weigh(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     return call("weigh", *inputs, weights, **other)
 
 
+def _related(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    query, key = (scene.axis_of(i) for i in node.inputs)
+    sought: dict[int, list[int]] = {}
+    for q, k in node.attrs["pairs"]:
+        sought.setdefault(q, []).append(k)
+    pairs = dict_of((scene.words.category(query, q), scene.words.many(key, ks)) for q, ks in sought.items())
+    return call("related", *inputs, pairs, **_causal(node))
+
+
 def _attend(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     return call("attend", *inputs, tensor(node, "table"), **_causal(node))
 
@@ -286,6 +295,8 @@ SYMBOLIC: Mapping[str, Build] = {
     "symbolic.where": _where,
     "symbolic.both": _plain,
     "symbolic.either": _plain,
+    "symbolic.otherwise": _plain,
+    "symbolic.related": _related,
     "symbolic.nearest": _which,
     "symbolic.weigh": _weigh,
     "symbolic.attend": _attend,

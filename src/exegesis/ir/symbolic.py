@@ -25,6 +25,14 @@ def _table(value: Json) -> bool:
     return keys == sorted(set(keys))
 
 
+def _pairs(value: Json) -> bool:
+    """Pairs of integers, sorted and without repetition."""
+    if not isinstance(value, list | tuple) or not all(wholes(p) and len(p) == 2 for p in value):
+        return False
+    pairs = [(p[0], p[1]) for p in value]
+    return pairs == sorted(set(pairs))
+
+
 def _weights(value: Json) -> bool:
     """Pairs [category, weight], no category twice."""
     if not isinstance(value, list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in value):
@@ -149,6 +157,21 @@ SELECTORS = (
         "Positions that either selector looks at, with the larger of the two weights.",
         ("a", "b"),
         kinds={"a": ("selector",), "b": ("selector",)},
+        gives=("selector",),
+    ),
+    OpSpec(
+        "symbolic.otherwise",
+        "Looks where the first selector does; where that is nowhere, looks where the second does.",
+        ("a", "b"),
+        kinds={"a": ("selector",), "b": ("selector",)},
+        gives=("selector",),
+    ),
+    OpSpec(
+        "symbolic.related",
+        "Looks where the pair of query and key is one of `pairs`.",
+        ("query", "key"),
+        kinds={"query": _ANY, "key": _ANY},
+        attrs={"pairs": _pairs, "causal": flag},
         gives=("selector",),
     ),
     OpSpec(

@@ -71,6 +71,19 @@ def either(a: Array, b: Array) -> Array:
     return np.maximum(a, b)
 
 
+def otherwise(a: Array, b: Array) -> Array:
+    """The positions that `a` looks at; where these are none, those that `b` looks at."""
+    return np.where((a > 0).any(axis=1, keepdims=True), a, b)
+
+
+def related(query: Array, key: Array, pairs: Mapping[int, Iterable[int]], *, causal: bool = False) -> Array:
+    """Every position looks where `key` is one of the categories that `pairs` lists for its own `query`."""
+    sought = [frozenset(pairs.get(q, ())) for q in query.astype(int).tolist()]
+    keys = key.astype(int).tolist()
+    looked: Array = np.array([[k in wanted for k in keys] for wanted in sought]) & _seen(query, causal)
+    return looked
+
+
 def nearest(selector: Array, which: Literal["latest", "first"] = "latest") -> Array:
     """Of the positions looked at, only the latest (or the first)."""
     looked = selector > 0

@@ -112,6 +112,29 @@ def either(at: Binding) -> Compute:
     return torch.maximum
 
 
+def otherwise(at: Binding) -> Compute:
+    """Query by query: [b, s, t] → [b, s, t]."""
+    return lambda a, b: torch.where((a > 0).any(-1, keepdim=True), a, b)
+
+
+def related(at: Binding) -> Compute:
+    """query [b, s], key [b, t] → [b, s, t]: pairs are numbered, and a number looked up."""
+    pairs, causal = at.attr("pairs"), at.attr("causal")
+    asked, given = sorted({q for q, _ in pairs}), sorted({k for _, k in pairs})
+    size = max(len(given), 1)
+    numbers = sorted(asked.index(q) * size + given.index(k) for q, k in pairs)
+    queries, keys, listed = (torch.tensor(v, dtype=torch.long, device=at.device) for v in (asked, given, numbers))
+
+    def compute(query: Tensor, key: Tensor) -> Tensor:
+        known_query, row = find(query.long(), queries)
+        known_key, column = find(key.long(), keys)
+        number = row[:, :, None] * size + column[:, None, :]
+        looked = find(number, listed)[0] & known_query[:, :, None] & known_key[:, None, :]
+        return (looked & (_distance(query) >= 0) if causal else looked).to(at.real)
+
+    return compute
+
+
 def nearest(at: Binding) -> Compute:
     """[b, s, t] → [b, s, t]; what is kept keeps its weight."""
     latest = at.attr("which") == "latest"
@@ -169,6 +192,8 @@ SELECTORS: Mapping[str, Op] = {
     "symbolic.where": where,
     "symbolic.both": both,
     "symbolic.either": either,
+    "symbolic.otherwise": otherwise,
+    "symbolic.related": related,
     "symbolic.nearest": nearest,
     "symbolic.weigh": weigh,
     "symbolic.attend": attend,
