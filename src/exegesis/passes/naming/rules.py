@@ -90,6 +90,31 @@ def copied_from_a_match(graph: Graph, node: Node, labels: Labels) -> Named | Non
     return Named(f"{v}_where_{k}_is_{q}", "found", sentence)
 
 
+def copied_from_the_next(graph: Graph, node: Node, labels: Labels) -> Named | None:
+    """`copy(extreme(ordered(q, k), k), v)`: the nearest in value."""
+    if node.op != "symbolic.copy" or (nearest := graph[node.inputs[0]]).op != "symbolic.extreme":
+        return None
+    side = graph[nearest.inputs[0]]
+    direction = (side.attrs.get("is"), nearest.attrs["which"])
+    words = {(">", "smallest"): ("larger", "smallest", "greater"), ("<", "largest"): ("smaller", "largest", "less")}
+    if side.op != "symbolic.ordered" or direction not in words:
+        return None
+    name, which, than = words[direction]
+    query = graph[side.inputs[0]]
+    below = [labels.token(a) for a, b in query.attrs["table"] if b < 0] if query.op == "symbolic.relabel" else []
+    note = f" ({', '.join(below)} {'counts' if len(below) == 1 else 'count'} as less than any)" if below else ""
+    what = _singular(labels.of(node.inputs[1]))
+    sentence = f"The {which} {_words(what)} among those that are {than} than the position's own{note}."
+    return Named(f"next_{name}_{what}", f"next_{name}", sentence)
+
+
+def stripped(graph: Graph, node: Node, labels: Labels) -> Named | None:
+    """`relabel(v)` that only turns categories into none: what is left are values that can be compared."""
+    if node.op != "symbolic.relabel" or any(b >= 0 for _, b in node.attrs["table"]):
+        return None
+    return Named(_singular(labels.of(node.inputs[0])), "values", "")
+
+
 def copied_from_somewhere(graph: Graph, node: Node, labels: Labels) -> Named | None:
     """Any other copy."""
     if node.op != "symbolic.copy":
@@ -110,12 +135,44 @@ def tallied(graph: Graph, node: Node, labels: Labels) -> Named | None:
     return Named(f"share_of_each_{what}{where}", "share", f"The share of each {_words(what)} {how}.")
 
 
+def measured(graph: Graph, node: Node, labels: Labels) -> Named | None:
+    """`width(selector)`: how many positions are looked at."""
+    if node.op != "symbolic.width":
+        return None
+    selector = graph[node.inputs[0]]
+    match selector.op:
+        case "symbolic.everywhere":
+            if selector.attrs["causal"]:
+                return Named("count_so_far", "so_far", "How many positions there are so far, this one included.")
+            return Named("sequence_length", "length", "How many positions the sequence has.")
+        case "symbolic.match" if selector.inputs[0] == selector.inputs[1]:
+            what = _singular(labels.of(selector.inputs[0]))
+            return Named(f"count_of_same_{what}", "same", f"How many positions hold the same {_words(what)}.")
+        case "symbolic.ordered" if selector.inputs[0] == selector.inputs[1]:
+            what = _singular(labels.of(selector.inputs[0]))
+            side = "smaller" if selector.attrs["is"].startswith("<") else "larger"
+            equal = "_or_equal" if selector.attrs["is"].endswith("=") else ""
+            sentence = f"How many positions hold a {side}{_words(equal)} {_words(what)}."
+            return Named(f"count_of_{side}{equal}_{what}s", f"{side}{equal}", sentence)
+        case "symbolic.where" if len(selector.attrs["values"]) <= 2:
+            values = [labels.token(v) for v in selector.attrs["values"]]
+            _, how = _place(graph, selector, labels)
+            name = f"count_of_{'all_but_' if selector.attrs['negated'] else ''}{'_or_'.join(values)}"
+            return Named(
+                name,
+                name.removeprefix("count_of_") if values[0].isidentifier() else "how_many",
+                f"How many positions there are {how}.",
+            )
+        case _:
+            return None
+
+
 def combined(graph: Graph, node: Node, labels: Labels) -> Named | None:
     """A linear form with few whole coefficients."""
     if node.op != "symbolic.form" or len(node.attrs["terms"]) > 3 or node.attrs["plus"]:
         return None
     parts: list[str] = []
-    for coefficient, source, cls in node.attrs["terms"]:
+    for coefficient, source, cls in sorted(node.attrs["terms"], key=lambda t: t[0] < 0):
         label = labels.token(cls) if cls is not None else labels.of(node.inputs[source])
         if not float(coefficient).is_integer() or not label.isascii() or not label:
             return None
@@ -131,8 +188,11 @@ NAMERS: tuple[Namer, ...] = (
     copied_from_a_distance,
     copied_from_the_start,
     copied_from_a_match,
+    copied_from_the_next,
     copied_from_somewhere,
+    stripped,
     tallied,
+    measured,
     combined,
 )
 
