@@ -1,17 +1,23 @@
 """What every test runs under: shapes and types checked at every call, one thread, fixed seeds, warnings as errors."""
 
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from beartype import BeartypeConf, beartype
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # Before the first import of the package: every function in it checks its annotations, shapes included, when called.
-install_import_hook("exegesis", "beartype.beartype")
+# A whole number is a float, as for a static checker (PEP 484). The hook takes its checker by the name of a module.
+sys.modules["exegesis_checker"] = _checker = ModuleType("exegesis_checker")
+_checker.check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # type: ignore[attr-defined]
+install_import_hook("exegesis", "exegesis_checker.check")
 
 settings.register_profile("exegesis", deadline=None, derandomize=True)
 settings.load_profile("exegesis")

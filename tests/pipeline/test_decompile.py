@@ -1,0 +1,94 @@
+"""The pipeline from a network to a saved run: what it writes, and that one seed gives the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exegesis.behavior import Argmax, Behavior
+from exegesis.evidence import Verdict
+from exegesis.ir import InputError
+from exegesis.pipeline import decompile, load_program
+
+Shown = Callable[[Path], dict[str, bytes]]
+
+
+@pytest.fixture(scope="module")
+def behavior_file(behavior: Behavior, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return behavior.save(tmp_path_factory.mktemp("behavior"))
+
+
+def test_processes_that_order_sets_differently_write_the_same_bytes(tmp_path: Path, shown: Shown) -> None:
+    """Two layers, seven writers and many readers: wherever a set of names is walked through, the order would show."""
+    running = []
+    for seed in ("1", "2"):
+        command = [sys.executable, "-m", "exegesis", "decompile", "zoo:copy", "--out", tmp_path / seed, "--quiet"]
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1"}
+        running.append(subprocess.Popen(command, env=environment))
+    assert [process.wait(timeout=300) for process in running] == [0, 0]
+    one, two = shown(tmp_path / "1"), shown(tmp_path / "2")
+    assert set(one) == {"program.py", "program.json", "tensors.safetensors", "verdict.json", "report.html"}
+    assert one == two
+
+
+def test_timings_are_all_that_differs_between_two_verdicts(
+    network: Path, behavior_file: Path, tmp_path: Path, shown: Shown
+) -> None:
+    programs = [decompile(f"{network}:build", behavior_file, seed=3) for _ in range(2)]
+    for name, program in zip("ab", programs, strict=True):
+        program.save(tmp_path / name)
+    assert shown(tmp_path / "a") == shown(tmp_path / "b")
+    plain = [json.loads((tmp_path / name / "verdict.json").read_text())["figures"] for name in "ab"]
+    assert all(figures["seconds"] > 0 and figures["peak_memory_mb"] > 0 for figures in plain)
+
+
+def test_what_is_saved_is_what_was_returned(network: Path, behavior: Behavior, tmp_path: Path, shown: Shown) -> None:
+    program = decompile(f"{network}:build", behavior)
+    program.save(tmp_path / "run")
+    opened = load_program(tmp_path / "run")
+    assert opened.source == program.source
+    assert opened.verdict == program.verdict
+    for row in behavior.sequences("test").rows[:20]:
+        said = [opened.run(row.input_ids)[t] for t in row.scored]
+        assert said == [program.run(row.input_ids)[t] for t in row.scored] == row.expected
+
+
+def test_the_verdict_measures_the_text_against_the_module(network: Path, behavior: Behavior) -> None:
+    """An independent count: the module is asked row by row, the emitted text too."""
+    import torch
+
+    from exegesis.runtime import load
+
+    program = decompile(f"{network}:build", behavior)
+    module = load(f"{network}:build").module
+    same = total = whole = 0
+    rows = behavior.sequences("test").rows
+    for row in rows:
+        with torch.no_grad():
+            says = module(torch.tensor([row.input_ids]))[0].argmax(-1).tolist()
+        text = program.run(row.input_ids)
+        hits = [text[t] == says[t] for t in row.scored]
+        same, total, whole = same + sum(hits), total + len(hits), whole + all(hits)
+    figures = program.verdict.figures
+    assert (figures.agreement["test"].value, figures.agreement["test"].n) == (same / total, total)
+    assert figures.sequences_exact["test"].value == whole / len(rows)
+    assert same == total
+
+
+def test_the_seed_is_written_down(network: Path, behavior: Behavior) -> None:
+    verdict: Verdict = decompile(f"{network}:build", behavior, seed=5).verdict
+    assert verdict.figures.seed == 5
+    assert {"python", "torch", "numpy"} <= set(verdict.figures.versions)
+
+
+def test_what_does_not_fit_is_one_sentence(network: Path, behavior: Behavior) -> None:
+    rows = [{"input_ids": [3, 0], "scored": [1], "expected": [0]}]
+    beyond = Behavior.from_sequences("other", ["a", "b", "bos", "c"], {"train": rows, "test": rows}, Argmax())
+    with pytest.raises(InputError, match="token id 3"):
+        decompile(f"{network}:build", beyond)
