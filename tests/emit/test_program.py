@@ -167,8 +167,9 @@ def test_documentation_survives_quotes_and_newlines(programs: Graphs) -> None:
 
 
 def test_where_a_function_lives_and_how_it_was_checked(programs: Graphs) -> None:
-    about = replace(ABOUT, evidence={"what_followed": "Interchange: 99 %."})
+    about = replace(ABOUT, evidence={"follower": "Interchange: 99 %.", "previous token": "Interchange: 98 %."})
     source = emit_program(programs["unique_copy"](), about=about, readout=Argmax())
+    assert "In the network: head 0 of transformer.h.0.attn. Interchange: 98 %." in source
     assert "In the network: head 0 of transformer.h.1.attn. Interchange: 99 %." in source
 
 
@@ -234,3 +235,10 @@ def test_every_operation_of_the_language_can_be_written() -> None:
     from exegesis.ir.levels import SPECS
 
     assert set(_BUILD) == {op for op in SPECS if not op.startswith("input.")}
+
+
+def test_what_is_always_allowed_needs_no_condition(programs: Graphs) -> None:
+    graph = programs["dyck"]()
+    allowed = replace(graph["answer"], inputs=("tokens",), attrs={"gives": [], "always": [1, 4]})
+    source = emit_program(graph.replacing({"answer": "all"}, [replace(allowed, id="all")]), about=ABOUT, readout=Sign())
+    assert "return allow(tokens, always={B, EOS})" in source

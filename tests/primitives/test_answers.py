@@ -14,7 +14,7 @@ def test_choose_takes_the_first_case_that_holds() -> None:
 
 def test_allow() -> None:
     assert p.allow(FIRST, {9: FIRST, 2: SECOND}, always={7}) == [[2, 7, 9], [2, 7], [7]]
-    assert p.allow(FIRST, {}) == [[], [], []]
+    assert p.allow(FIRST) == [[], [], []]
 
 
 def test_allow_takes_one_condition_for_all_positions() -> None:

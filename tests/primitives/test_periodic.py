@@ -59,6 +59,13 @@ def test_doubling_the_sum_of_two_waves_keeps_its_length() -> None:
     assert p.double_angles(np.zeros((1, 4))).tolist() == [[0.0] * 4]
 
 
+def test_doubling_less_companions_takes_off_the_second_half() -> None:
+    waves = p.wave(np.array([2, 5]), (1, 3, 2, 6), N)
+    found = p.double_angles(waves, less=0.25)
+    expected = [pairs([turn(2 * f, k) * 0.75 for f in FREQUENCIES]) for k in (2, 5)]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
 def test_motions_are_matrices_of_the_dihedral_group() -> None:
     elements = np.arange(2 * N)
     found = p.motion(elements, FREQUENCIES, N).reshape(-1, 2, 2, 2)

@@ -19,7 +19,7 @@ class About:
         network: what it comes from, or nothing.
         behavior: a sentence or two on what the network does, and how its outputs are read.
         checked: paragraphs on how well the program was checked, for the module; one with line breaks keeps them.
-        evidence: by function of the graph, a sentence on how well that part was checked.
+        evidence: by variable (the name or id of its node), a sentence on how well it was checked.
     """
 
     name: str
@@ -34,21 +34,24 @@ class About:
         return sentence(self.name) if not self.network else f"{self.name}, decompiled from {self.network}."
 
     @classmethod
-    def of(
-        cls, behavior: Behavior, network: str, verdict: Verdict | None = None, evidence: Mapping[str, str] | None = None
-    ) -> About:
+    def of(cls, behavior: Behavior, network: str, verdict: Verdict | None = None) -> About:
         """What is known of a program before it is judged (no verdict) and after.
 
         Args:
             behavior: what the program is to explain.
             network: what the network is, e.g. `GPT2LMHeadModel with 1 layer`.
             verdict: its figures enter, but nothing that differs between two runs of one seed.
-            evidence: by function, a sentence on how well that part was checked.
         """
         named = behavior.task.casefold().replace("_", " ") in ("", behavior.name.casefold().replace("-", " "))
         task = "" if named else f"{sentence(behavior.task)} "
         checked = ("Not checked against the network.",) if verdict is None else _checks(verdict)
-        return cls(behavior.name, network, f"{task}{reading(behavior.readout)}", checked, evidence or {})
+        return cls(
+            behavior.name,
+            network,
+            f"{task}{reading(behavior.readout)}",
+            checked,
+            {} if verdict is None else _swaps(verdict),
+        )
 
 
 def reading(readout: Readout) -> str:
@@ -71,6 +74,16 @@ def _checks(verdict: Verdict) -> tuple[str, ...]:
     bounds = f" (in brackets the lower bound at {percent(levels.pop())} confidence)" if len(levels) == 1 else ""
     rows = [f"    {split:<{width}}  {percent(m.value)} of {m.n:,} answers{_bound(m)}" for split, m in measured.items()]
     return (f"How often it says what the network says{bounds}:", "\n".join(rows), legible)
+
+
+def _swaps(verdict: Verdict) -> dict[str, str]:
+    """For each variable that was put into the network from other inputs, how often that did what the program says."""
+    sentences = {}
+    for variable, m in verdict.figures.interchange.items():
+        chance = "" if m.null_value is None else f" (by chance {percent(m.null_value)})"
+        agrees = f"does what the program says in {percent(m.value)} of {m.n:,} cases{chance}"
+        sentences[variable] = f"Swapped in the network, {variable} {agrees}."
+    return sentences
 
 
 def _bound(measured: Measurement) -> str:

@@ -78,7 +78,9 @@ class _Writer:
         first = function.doc or f"Gives {', '.join(n.replace('_', ' ') for n in scope.gives)}."
         found = places([self.graph[n] for n in function.nodes if n in self.graph.by_id])
         where = f"In the network: {found}." if found else ""
-        rest = " ".join(s for s in (where, self.about.evidence.get(function.name, "")) if s)
+        known = self.about.evidence
+        checks = [known.get(n, known.get(self.graph[n].name or "", "")) for n in function.nodes]
+        rest = " ".join(s for s in (where, *dict.fromkeys(checks)) if s)
         return [p for p in (sentence(first), rest) if p]
 
 

@@ -269,7 +269,7 @@ def _allow(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
         merged[output] = chain("|", [merged[output], condition]) if output in merged else condition
     conditions = dict_of((scene.words.category(axis, o), c) for o, c in merged.items())
     always = {"always": scene.words.many(axis, node.attrs["always"])} if node.attrs["always"] else {}
-    return call("allow", inputs[0], conditions, **always)
+    return call("allow", inputs[0], *([conditions] if merged else []), **always)
 
 
 def allowed_by(scene: Scene, node: Node, table: AllowTable, source: Code) -> Code:

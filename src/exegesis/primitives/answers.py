@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,7 +16,9 @@ def choose(*cases: tuple[Array, int], other: int) -> Array:
     return np.select(list(conditions), list(results), default=other)
 
 
-def allow(like: Array, conditions: Mapping[int, Array], *, always: Iterable[int] = ()) -> list[list[int]]:
+def allow(
+    like: Array, conditions: Mapping[int, Array] = MappingProxyType({}), *, always: Iterable[int] = ()
+) -> list[list[int]]:
     """The sorted outputs allowed at each position: those whose condition holds there, and those that `always` are."""
     held = [(output, np.broadcast_to(holds, (len(like),)).tolist()) for output, holds in conditions.items()]
     fixed = set(always)
