@@ -72,6 +72,9 @@ def test_angles() -> None:
     added = give("add_angles", [(wide(6), a), (wide(6), b)], {}, wide(6))
     np.testing.assert_allclose(added, each(p.add_angles, a, b))
     np.testing.assert_allclose(give("double_angles", [(wide(6), a)], {}, wide(6)), each(p.double_angles, a))
+    wider = np.concatenate([a, b], axis=-1)
+    less = give("double_angles", [(wide(12), wider)], {"less": 0.5}, wide(6))
+    np.testing.assert_allclose(less, each(lambda v: p.double_angles(v, less=0.5), wider))
     votes = give("votes", [(wide(6), a)], {"weights": WEIGHTS, "period": N}, wide(N))
     expected = each(lambda v: p.votes(v, dict(WEIGHTS), N), a)
     np.testing.assert_allclose(votes, expected, atol=1e-12)
@@ -101,6 +104,7 @@ FAULTS = [
     ("total", [SELECTOR, wide(4)], {}, wide(2), "gives 4 numbers"),
     ("add_angles", [wide(4), wide(2)], {}, wide(4), "needs 4 numbers"),
     ("double_angles", [wide(3)], {}, wide(3), "holds pairs"),
+    ("double_angles", [wide(4)], {"less": 1}, wide(4), "needs 8 numbers"),
     ("votes", [wide(4)], {"weights": [[1, 2]], "period": 5}, wide(5), "needs 2 numbers"),
     ("votes", [wide(2)], {"weights": [[1, 2]], "period": 5}, wide(4), "gives 5 numbers"),
     ("votes", [wide(2)], {"weights": [[1, 2], [1, 3]], "period": 5}, wide(5), "weights"),

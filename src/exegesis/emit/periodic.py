@@ -28,6 +28,11 @@ def _compose(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     return call("compose", *inputs, **named)
 
 
+def _double_angles(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    less = {"less": literal(node.attrs["less"])} if "less" in node.attrs else {}
+    return call("double_angles", inputs[0], **less)
+
+
 def _degrees(values: Json) -> Code:
     return tuple_of(Code("None") if v is None else literal(v) for v in values)
 
@@ -36,7 +41,7 @@ PERIODIC: Mapping[str, Build] = {
     "symbolic.wave": _of_category,
     "symbolic.total": _plain,
     "symbolic.add_angles": _plain,
-    "symbolic.double_angles": _plain,
+    "symbolic.double_angles": _double_angles,
     "symbolic.votes": _votes,
     "symbolic.motion": _of_category,
     "symbolic.compose": _compose,

@@ -61,6 +61,13 @@ def _pairs_fit(node: Node, graph: Graph) -> str | None:
     return _takes(node, graph, size)
 
 
+def _doubled_fits(node: Node, graph: Graph) -> str | None:
+    size = _width(node.type, graph)
+    if size is None or size % 2:
+        return f"holds pairs of numbers, but its last axis has size {size}"
+    return _takes(node, graph, 2 * size if "less" in node.attrs else size)
+
+
 def _matrices_fit(node: Node, graph: Graph) -> str | None:
     size = _width(node.type, graph)
     if size is None or size % 4:
@@ -109,10 +116,12 @@ PERIODIC = (
     ),
     OpSpec(
         "symbolic.double_angles",
-        "Twice the angle of each pair, at its length: z²/|z| as complex numbers, and 0 where z is.",
+        "Twice the angle of each pair, at its length: z²/|z| as complex numbers, and 0 where z is. With `less`, the "
+        "second half of the pairs holds companions at twice the frequencies, of which so much is taken off.",
         ("a",),
         kinds={"a": ("real",)},
-        check=_pairs_fit,
+        attrs={"less?": number},
+        check=_doubled_fits,
     ),
     OpSpec(
         "symbolic.votes",

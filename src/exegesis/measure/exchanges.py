@@ -76,44 +76,48 @@ class Program:
         return found
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A subspace of a node of the network.
+
+    Attributes:
+        node: the node.
+        basis: orthonormal rows that span the subspace of its last axis.
+    """
+
+    node: Node
+    basis: Basis
+
+
 def exchange(
-    program: Program,
-    variables: Sequence[str],
-    node: Node,
-    basis: Basis | None,
-    drawn: Drawn,
-    *,
-    place: int | None,
-    seed: int,
+    program: Program, variables: Sequence[str], parts: Sequence[Part], drawn: Drawn, *, place: int | None, seed: int
 ) -> Exchange:
-    """Exchanges variables of the program together with a subspace of a node of the network.
+    """Exchanges variables of the program together with parts of the network.
 
     Args:
         program: the program.
         variables: their nodes.
-        node: the network's node.
-        basis: orthonormal rows that span the subspace of the node's last axis; None for all of it.
+        parts: where they live, all of it together.
         drawn: which pairs.
         place: the position at which all are exchanged; None: at every one.
         seed: draws the subspaces of the null.
     """
     pairs = program.pairs
     before = program.answers(drawn.base)
-    given = {v: _mixed(program.value(v, drawn.base), program.value(v, drawn.source), None, place) for v in variables}
-    said = program.answers(drawn.base, given)
+    held = {v: (program.value(v, drawn.base), program.value(v, drawn.source)) for v in variables}
+    said = program.answers(drawn.base, {v: _mixed(*both, None, place) for v, both in held.items()})
     changed = said != before
     counted = changed if changed.any() else np.ones_like(changed)
-    values = pairs.whole(node.id, drawn.base), pairs.whole(node.id, drawn.source)
+    values = [(pairs.whole(p.node.id, drawn.base), pairs.whole(p.node.id, drawn.source)) for p in parts]
 
-    def accuracy(rows: Basis | None) -> float:
-        mixed = _mixed(*values, rows, place)
-        network = np.array(pairs.outputs)[pairs.logits_given(drawn.base, {node.id: mixed}).argmax(1)]
+    def accuracy(bases: Sequence[Basis]) -> float:
+        given = {p.node.id: _mixed(*both, rows, place) for p, both, rows in zip(parts, values, bases, strict=True)}
+        network = np.array(pairs.outputs)[pairs.logits_given(drawn.base, given).argmax(1)]
         return float((network == said)[counted].mean())
 
-    width = values[0].shape[-1]
-    size = width if basis is None else len(basis)
-    random = np.linalg.qr(np.random.default_rng(seed).normal(size=(width, size)))[0].T if size < width else None
-    return Exchange(accuracy(basis), 0.0 if random is None else accuracy(random), int(changed.sum()))
+    rng = np.random.default_rng(seed)
+    random = [np.linalg.qr(rng.normal(size=p.basis.shape[::-1]))[0].T for p in parts]
+    return Exchange(accuracy([p.basis for p in parts]), accuracy(random), int(changed.sum()))
 
 
 def _mixed(own: torch.Tensor, other: torch.Tensor, basis: Basis | None, place: int | None) -> torch.Tensor:

@@ -54,7 +54,8 @@ class Response:
 
 def turn(frequency: int, name: Int[np.ndarray, "..."], period: int) -> Complex[np.ndarray, "..."]:
     """exp(2πi · frequency · name / period)."""
-    return np.asarray(np.exp(2j * np.pi * (frequency * name % period) / period), np.complex128)
+    turned: Complex[np.ndarray, "..."] = np.exp(2j * np.pi * (frequency * name % period) / period)
+    return turned
 
 
 def answer_wave(logits: Float[np.ndarray, "r n"], group: Group, frequency: int) -> Wave:

@@ -34,10 +34,15 @@ def add_angles(a: Array, b: Array) -> Array:
     return _laid_out(_complex(a) * _complex(b))
 
 
-def double_angles(a: Array) -> Array:
-    """Twice the angles of a wave, at the lengths that it has."""
+def double_angles(a: Array, *, less: Number | None = None) -> Array:
+    """Twice the angles of a wave, at the lengths that it has.
+
+    With `less`, the second half of the wave holds companions at twice the frequencies of the first, and so much of each
+    companion is taken off.
+    """
     z = _complex(a)
-    return _laid_out(z * z / np.where(z == 0, 1, np.abs(z)))
+    z, companions = (z, 0) if less is None else np.split(z, 2, axis=-1)
+    return _laid_out(z * z / np.where(z == 0, 1, np.abs(z)) - (less or 0) * companions)
 
 
 def votes(angles: Array, weights: Mapping[int, Number], period: int) -> Array:

@@ -89,11 +89,15 @@ def add_angles(at: Binding) -> Compute:
 
 
 def double_angles(at: Binding) -> Compute:
-    """[b, s, 2f] → [b, s, 2f]."""
+    """[b, s, 2f] → [b, s, 2f], or with companions [b, s, 4f] → [b, s, 2f]."""
+    less = at.attr("less")
 
     def compute(a: Tensor) -> Tensor:
         z = _complex(a)
-        return _laid_out(z * z / torch.where(z == 0, 1, z.abs()))
+        companions: Tensor | float = 0.0
+        if less is not None:
+            z, companions = z.chunk(2, -1)
+        return _laid_out(z * z / torch.where(z == 0, 1, z.abs()) - (less or 0.0) * companions)
 
     return compute
 

@@ -79,7 +79,7 @@ def measure_interchange(
     groups = align(program.graph, reference.exported)
     unaligned = without_alignment(program.graph)
     found = pools(program, reference, groups, split, count=effort.pools, size=effort.pool_size) if groups else []
-    partial = np.array([not g.is_input or _any_mixture(reference) for g in groups], dtype=np.bool_)
+    partial = np.array([_has_positions(g) and (not g.is_input or _any_mixture(reference)) for g in groups], np.bool_)
     experiments = _experiments(groups, partial, effort, reference.rng("interchange variables"))
     progress.stage("interchange", len(found))
     for number, pool in enumerate(found):
@@ -90,6 +90,11 @@ def measure_interchange(
         if deadline.over:
             break
     return conclude(groups, experiments, asked, split, unaligned, reference.seed)
+
+
+def _has_positions(group: Aligned) -> bool:
+    """Whether variables can be swapped at one position: a site without positions only changes as a whole."""
+    return all(place.position is not None for place in group.places)
 
 
 def _any_mixture(reference: Reference) -> bool:

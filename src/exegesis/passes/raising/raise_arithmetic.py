@@ -30,7 +30,7 @@ from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 from exegesis.passes.raising.arithmetic.cyclic import write_addition
 from exegesis.passes.raising.arithmetic.dihedral import write_composition
 from exegesis.passes.raising.arithmetic.names import ORDINALS
-from exegesis.passes.raising.arithmetic.places import Placed, at_carrier, find_place, is_found, with_places
+from exegesis.passes.raising.arithmetic.places import Placed, Search, with_places
 from exegesis.passes.raising.arithmetic.program import Written
 
 NAME = "raise_arithmetic"
@@ -167,19 +167,18 @@ class _Reader:
 
     def _places(self, program: Program, written: Written) -> list[Placed] | str:
         """Where its variables live, or which of them were not found."""
-        least, placed = self.settings.exchanged, []
-        for variables in written.inner:
-            found = find_place(program, variables, least=least, seed=self.seed)
-            if found is not None:
-                placed.append(found)
-                self.figures |= found.figures
-        if not placed or placed[-1].variables != written.inner[-1]:
-            return f"{' and '.join(written.inner[-1])} were found nowhere in the network"
+        search = Search(program, self.settings.exchanged, self.seed)
+        waves, angles = written.inner
+        made = search.find(angles)
+        if made is None:
+            return f"{' and '.join(angles)} were found nowhere in the network"
+        placed = [*(search.gathered(waves, made) if waves else ()), made]
         for which, span in enumerate(written.spans):
             variables = tuple(nodes[min(which, len(nodes) - 1)] for nodes in written.tokens)
-            found = at_carrier(program, variables, which, span, seed=self.seed)
-            self.figures |= {f"{name} ({ORDINALS[which]})": value for name, value in found.figures.items()}
-            if not is_found(found, least):
+            found = search.at_carrier(variables, which, span)
+            if not search.accepts(found):
                 return f"{' and '.join(variables)} are not all that the network reads off the {ORDINALS[which]} token"
             placed.append(found)
+        for k, found in enumerate(placed):
+            self.figures |= {f"{name} ({k})": value for name, value in found.figures.items()}
         return placed

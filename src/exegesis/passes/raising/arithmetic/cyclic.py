@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from exegesis.ir import Type
 from exegesis.measure.groups import Group
 from exegesis.measure.pairs import Pairs
 from exegesis.measure.responses import Account, Response, Wave, answer_wave, companion, doubled, plane, respond, turn
@@ -37,12 +38,12 @@ def write_addition(pairs: Pairs, group: Group, frequencies: Sequence[int], draft
     product = tuple(f for f in weights if f not in added)
     added = tuple(f for f in weights if f in added)
     writer = _Writer(Tokens(pairs, group, draft), group.period, weights, {r.frequency: r for r in responses})
-    parts = [writer.product(product, alone=not added)] if product else []
+    parts = [writer.product(product)] if product else []
     parts += [writer.doubled(added, off, alone=not product)] if added else []
     every = (*product, *added, *(2 * f % group.period for f in added if off))
     spans = [plane(pairs.vectors(k), names, every, group.period) for k, names in enumerate((group.rows, group.columns))]
-    sums = (writer.sums,) if writer.sums and not product else ()
-    return Written(writer.answer(parts), writer.tokens, (spans[0], spans[1]), (*sums, tuple(writer.angles)), figures)
+    inner = (writer.gathered, writer.angles)
+    return Written(writer.answer(parts), writer.tokens, (spans[0], spans[1]), inner, figures)
 
 
 def _companion(responses: Sequence[Response]) -> float:
@@ -87,7 +88,7 @@ class _Writer:
 
     Attributes:
         tokens: nodes that hold waves of tokens.
-        sums: nodes that hold sums of waves.
+        gathered: nodes that hold waves of tokens where the answer is made.
         angles: nodes that hold angles of the answer.
     """
 
@@ -100,40 +101,39 @@ class _Writer:
         self._weights = weights
         self._responses = responses
         self.tokens: tuple[tuple[str, ...], ...] = ()
-        self.sums: tuple[str, ...] = ()
-        self.angles: list[str] = []
+        self.gathered: tuple[str, ...] = ()
+        self.angles: tuple[str, ...] = ()
 
-    def product(self, frequencies: tuple[int, ...], *, alone: bool) -> str:
+    def product(self, frequencies: tuple[int, ...]) -> str:
         """Votes of waves that are multiplied."""
         doc = f"The angle 2π·f·token/{self._period} of each token as cos and sin, for each frequency f."
         waves = self._waves(frequencies, ("token_waves", "waves", doc))
-        first, second = self._tokens.each(waves, named=alone)
-        node = self._draft.add("symbolic.add_angles", [first, second], waves.type, hint="angles_of_sum")
-        doc = f"The angle 2π·f·(first + second)/{self._period}{'' if alone else ' for the first of these'}: "
-        doc += "the two waves are multiplied" + self._evidence(frequencies, "product", ("doubled", "accompanied"))
+        first, second = self._tokens.each(waves)
+        self._gather(waves, first, second)
+        node = self._draft.add("symbolic.add_angles", [first, second], self._pairs(frequencies), hint="angles_of_sum")
+        doc = f"The angle 2π·f·(first + second)/{self._period}: the two waves are multiplied"
+        doc += self._evidence(frequencies, "product", ("doubled", "accompanied"))
         return self._fits(called(self._draft, node, "multiplied", doc), frequencies)
 
     def doubled(self, frequencies: tuple[int, ...], off: float, *, alone: bool) -> str:
         """Votes of waves that are added, and whose angle is then doubled."""
-        doc = f"The angle 2π·f·token/{self._period} of each token as cos and sin, for each frequency f."
-        doc = doc if alone else "The same for other frequencies."
-        waves = self._waves(frequencies, ("added_token_waves", "added_waves", doc))
-        doc = "The sum of both tokens' waves: the angle is that of their mean, the length falls with their distance."
+        doc = f"The angle 2π·f·token/{self._period} of each token as cos and sin, for each frequency f"
+        doc = f"{doc if alone else 'The same for other frequencies'}{', and for its double' if off else ''}."
+        held = (*frequencies, *(2 * f % self._period for f in frequencies if off))
+        waves = self._waves(held, ("added_waves", "waves" if alone else "added_waves", doc))
+        doc = "The sum of both tokens' waves: its angle is that of their mean, its length falls with their distance."
         added = self._tokens.sum(waves, ("sum_of_waves", "added", doc), alone=alone)
-        node = self._draft.add("symbolic.double_angles", [added], waves.type, hint="doubled_angles_of_sum")
-        doc = f"The angle 2π·f·(first + second)/{self._period}: " if alone else "The same for the others: "
-        doc += "the two waves are added, and the angle of their sum is doubled"
+        self._gather(waves, added)
+        attrs = {"less": off} if off else {}
+        node = self._draft.add(
+            "symbolic.double_angles", [added], self._pairs(frequencies), attrs, hint="doubled_angles"
+        )
+        doc = (
+            f"The angle 2π·f·(first + second)/{self._period}: the two waves are added, the angle of the sum is doubled"
+        )
+        doc += ", and its length evened out by the sum at twice the frequency" if off else ""
         doc += self._evidence(frequencies, "accompanied" if off else "doubled", ("product",))
-        self.sums, name = (added,), "doubled"
-        if off:
-            twice = tuple(2 * f % self._period for f in frequencies)
-            what = "The waves of each token at twice these frequencies."
-            companions = self._waves(twice, ("companion_waves", "companions", what))
-            what = "The same at twice the frequencies, which is longest where the sum is shortest."
-            even = self._tokens.sum(companions, ("sum_of_companions", "added_companions", what), alone=alone)
-            node = form(self._draft, [(1, node), (-off, even)], "evened_angles_of_sum")
-            self.sums, name = (added, even), "evened"
-        return self._fits(called(self._draft, node, name, doc), frequencies)
+        return self._fits(called(self._draft, node, "doubled", doc), frequencies)
 
     def _waves(self, frequencies: tuple[int, ...], words: tuple[str, str, str]) -> Held:
         attrs = {"frequencies": list(frequencies), "period": self._period}
@@ -141,21 +141,27 @@ class _Writer:
         self.tokens = (*self.tokens, held.nodes)
         return held
 
+    def _gather(self, waves: Held, *nodes: str) -> None:
+        """Notes what is brought together out of waves that stand elsewhere."""
+        self.gathered = (*self.gathered, *(n for n in nodes if n not in waves.nodes))
+
+    def _pairs(self, frequencies: tuple[int, ...]) -> Type:
+        return Type("real", (*self._tokens.pairs.graph.inputs[0].type.axes, f"={2 * len(frequencies)}"))
+
     def _evidence(self, frequencies: tuple[int, ...], account: Account, others: tuple[Account, ...]) -> str:
         """How much better this account is, where there is another."""
         found = [self._responses[f].explained for f in frequencies]
-        own = [e.get(account, max(e.values())) for e in found]
-        rest = [max((e[o] for o in others if o in e), default=None) for e in found]
-        known = [r for r in rest if r is not None]
-        if len(known) < len(rest):
+        pairs = [(e[account], max(e[o] for o in others if o in e)) for e in found if account in e and {*others} & {*e}]
+        if not pairs:
             return "."
+        own, other = np.mean(pairs, axis=0)
         return (
-            f" (this explains {np.mean(own):.0%} of what an exchange of one token's wave at one f does to the logits, "
-            f"the other way {np.mean(known):.0%})."
+            f" (this explains {own:.0%} of what an exchange of one token's wave at one f does to the logits, the other "
+            f"way {other:.0%})."
         )
 
     def _fits(self, angles: str, frequencies: tuple[int, ...]) -> str:
-        self.angles.append(angles)
+        self.angles = (*self.angles, angles)
         weights = {f: self._weights[f] for f in frequencies}
         return votes(self._draft, "symbolic.votes", angles, weights, self._period, self._period)
 

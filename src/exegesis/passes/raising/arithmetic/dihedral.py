@@ -64,13 +64,13 @@ def write_composition(
     } | {f"frequency {f.frequency}, explained": f.explained for f in forms}
     tokens = Tokens(pairs, group, draft)
     spans = [_span(pairs.vectors(k), names, weights, group) for k, names in enumerate((group.rows, group.columns))]
-    held, product, answer = _write(tokens, group.period, forms, weights)
-    return Written(answer, (held,), (spans[0], spans[1]), ((product,),), figures)
+    held, gathered, product, answer = _write(tokens, group.period, forms, weights)
+    return Written(answer, (held,), (spans[0], spans[1]), (gathered, (product,)), figures)
 
 
 def _write(
     tokens: Tokens, period: int, forms: Sequence[Form], weights: Mapping[int, int]
-) -> tuple[tuple[str, ...], str, str]:
+) -> tuple[tuple[str, ...], tuple[str, ...], str, str]:
     draft = tokens.draft
     attrs = {"frequencies": list(weights), "period": period}
     doc = (
@@ -86,7 +86,8 @@ def _write(
     doc += "; where a direction is given in degrees, only what stands there counts." if directions else "."
     called(draft, product, "product", doc)
     fits = votes(draft, "symbolic.motion_votes", product, weights, period, 2 * period)
-    return held.nodes, product, tokens.answer(fits)
+    gathered = tuple(n for n in (first, second) if n not in held.nodes)
+    return held.nodes, gathered, product, tokens.answer(fits)
 
 
 def _form(pairs: Pairs, group: Group, frequency: int) -> Form:

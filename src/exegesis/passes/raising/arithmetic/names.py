@@ -81,15 +81,14 @@ class Tokens:
             )
         return Held(tuple(nodes), type)
 
-    def each(self, held: Held, *, named: bool = True) -> tuple[str, str]:
-        """The first and the second token's, at every position; `named`: called so."""
+    def each(self, held: Held) -> tuple[str, str]:
+        """The first and the second token's, at every position."""
         if len(held.nodes) == 2:
             return held.nodes[0], held.nodes[1]
-        one, both = held.nodes[0], []
+        both = []
         for which, ordinal in enumerate(ORDINALS):
-            look = self._look(which)
-            node = self.draft.add("symbolic.total", [look, one], held.type, hint=f"{ordinal}_{one}")
-            both.append(called(self.draft, node, ordinal, "") if named else node)
+            node = self.draft.add("symbolic.total", [self._look(which), held.nodes[0]], held.type, hint="gathered")
+            both.append(called(self.draft, node, ordinal, f"What the {ordinal} token has there."))
         return both[0], both[1]
 
     def sum(self, held: Held, words: tuple[str, str, str], *, alone: bool) -> str:

@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import Float
 
 from exegesis.ir import Graph, Node, Site
-from exegesis.measure.exchanges import Basis, Drawn, Exchange, Program, exchange
+from exegesis.measure.exchanges import Basis, Drawn, Exchange, Part, Program, exchange
 from exegesis.measure.pairs import Pairs
 
 _ROWS = 512  # exchanges per place that is tried
 _SAMPLE = 4096  # pairs that directions are found on
-_SURE = 0.99
+_SURE = 0.98
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,77 +27,138 @@ class Placed:
 
     Attributes:
         variables: their nodes in the program.
-        node: the network's node.
-        basis: the subspace of that node's last axis, orthonormal rows.
+        parts: nodes of the network, and the subspace of the last axis of each.
         found: how the interchange went.
     """
 
     variables: tuple[str, ...]
-    node: Node
-    basis: Basis
+    parts: tuple[Part, ...]
     found: Exchange
 
     @property
     def figures(self) -> dict[str, float]:
         """The interchange by name."""
-        what = f"interchange of {', '.join(self.variables)} at {self.node.id}"
+        what = f"interchange of {', '.join(self.variables)} at {' and '.join(p.node.id for p in self.parts)}"
         return {what: self.found.accuracy, f"{what}, random subspaces": self.found.null}
 
 
-def inner_nodes(pairs: Pairs) -> Iterator[Node]:
-    """Nodes of the network with a place in it, between the tokens' vectors and the logits, in order."""
+def candidates(pairs: Pairs) -> Iterator[tuple[Node, ...]]:
+    """Places between the tokens' vectors and the logits, in order: a node, or what a sum of the stream is made of.
+
+    Of a sum its writers come first: they say more of where something comes from than the sum does.
+    """
     graph = pairs.graph
     assert pairs.carriers is not None
     starts = {c.node for c in pairs.carriers}
     after = [graph.downstream([node]) for node in starts]
     ends = [n.id for n in graph.nodes if n.op == "component.linear" and n.attrs.get("role") == "unembed"]
     closed = graph.downstream([*ends, graph.outputs[0]])
+    depends = graph.downstream(starts)
     for node in graph.nodes:
-        inside = all(node.id in a for a in after) and node.id not in closed and node.id not in starts
-        if inside and node.sites and node.type.kind == "real" and len(node.type.axes) in (2, 3):
-            yield node
+        if node.id in closed or node.id in starts or not all(node.id in a for a in after):
+            continue
+        writers = [_with_constants(graph, i) for i in node.inputs if i in depends]
+        if node.op == "component.add" and len(writers) > 1 and all(_holds(w) for w in writers):
+            yield tuple(writers)
+        if _holds(node):
+            yield (node,)
 
 
-def find_place(program: Program, variables: Sequence[str], *, least: float, seed: int) -> Placed | None:
-    """The earliest place where exchanging variables does what the program says, nearly always; else the best place.
+def _holds(node: Node) -> bool:
+    """Whether a node is a value inside the network with one vector per input, or per position."""
+    return bool(node.sites) and node.type.kind == "real" and len(node.type.axes) in (2, 3)
+
+
+def _with_constants(graph: Graph, node_id: str) -> Node:
+    """The tokens' vectors together with what is added to all of them alike, where that is one value."""
+    sums = (
+        n
+        for n in graph.users(node_id)
+        if n.op == "component.add" and n.sites and not any(_depends(graph, i) for i in n.inputs if i != node_id)
+    )
+    return next(sums, graph[node_id]) if graph[node_id].op == "component.embed" else graph[node_id]
+
+
+def _depends(graph: Graph, node_id: str) -> bool:
+    """Whether a node reads the tokens, beyond their number."""
+    return any(graph[i].op == "component.embed" and _reads_tokens(graph, i) for i in graph.upstream([node_id]))
+
+
+def _reads_tokens(graph: Graph, embed: str) -> bool:
+    return graph[graph[embed].inputs[0]].op in ("input.tokens", "component.pick")
+
+
+class Search:
+    """Looks for variables of a program in the network.
 
     Args:
         program: the program.
-        variables: real variables, with entries along their last axes, that are exchanged together.
-        least: the accuracy that the best place must have; the null of random subspaces must stay below half of it.
+        least: the accuracy that an interchange must have; that of random subspaces must stay below half of it.
         seed: draws pairs.
     """
-    pairs = program.pairs
-    rng = np.random.default_rng(seed)
-    rows = np.sort(rng.permutation(len(pairs.ids))[:_SAMPLE])
-    held = np.concatenate([program.value(v, rows)[:, pairs.at].double().numpy() for v in variables], axis=1)
-    drawn = Drawn.of(pairs, _ROWS, seed)
-    best: Placed | None = None
-    for node in inner_nodes(pairs):
-        basis = directions(held, pairs.values(node.id, rows).astype(np.float64))
-        if basis is None:
-            continue
-        found = exchange(program, variables, node, basis, drawn, place=pairs.at, seed=seed)
-        if best is None or found.accuracy > best.found.accuracy:
-            best = Placed(tuple(variables), node, basis, found)
-        if found.accuracy >= _SURE:
-            break
-    return best if best is not None and is_found(best, least) else None
 
+    def __init__(self, program: Program, least: float, seed: int) -> None:
+        self._program = program
+        self._least = least
+        self._seed = seed
+        self._drawn = Drawn.of(program.pairs, _ROWS, seed)
+        rng = np.random.default_rng(seed)
+        self._rows = np.sort(rng.permutation(len(program.pairs.ids))[:_SAMPLE])
 
-def is_found(placed: Placed, least: float) -> bool:
-    """Whether the interchange is accurate enough, and random subspaces do not do as well."""
-    return placed.found.accuracy >= least and placed.found.null < 0.5 * least
+    def find(self, variables: Sequence[str], before: Sequence[Node] = ()) -> Placed | None:
+        """The earliest place where exchanging variables does what the program says, nearly always; else the best place.
 
+        Args:
+            variables: real variables, with entries along their last axes, that are exchanged together.
+            before: only places before these nodes.
+        """
+        pairs = self._program.pairs
+        limit = pairs.graph.downstream([n.id for n in before]) if before else frozenset()
+        values = [self._program.value(v, self._rows)[:, pairs.at].double().numpy() for v in variables]
+        held = np.concatenate(values, axis=1)
+        best: Placed | None = None
+        for nodes in candidates(pairs):
+            if any(n.id in limit for n in nodes):
+                continue
+            bases = [directions(held, pairs.values(n.id, self._rows).astype(np.float64)) for n in nodes]
+            parts = tuple(Part(n, b) for n, b in zip(nodes, bases, strict=True) if b is not None)
+            if len(parts) < len(nodes):
+                continue
+            found = exchange(self._program, variables, parts, self._drawn, place=pairs.at, seed=self._seed)
+            if best is None or found.accuracy > best.found.accuracy:
+                best = Placed(tuple(variables), parts, found)
+            if found.accuracy >= _SURE:
+                break
+        return best if best is not None and self.accepts(best) else None
 
-def at_carrier(program: Program, variables: Sequence[str], which: int, basis: Basis, *, seed: int) -> Placed:
-    """Variables that are a part of the vectors of tokens, exchanged at one of the two tokens alone."""
-    pairs = program.pairs
-    assert pairs.carriers is not None
-    carrier = pairs.carriers[which]
-    node = pairs.graph[carrier.node]
-    found = exchange(program, variables, node, basis, Drawn.of(pairs, _ROWS, seed), place=carrier.at, seed=seed)
-    return Placed(tuple(variables), node, basis, found)
+    def accepts(self, placed: Placed) -> bool:
+        """Whether the interchange is accurate enough, and random subspaces do not do as well."""
+        return placed.found.accuracy >= self._least and placed.found.null < 0.5 * self._least
+
+    def at_carrier(self, variables: Sequence[str], which: int, basis: Basis) -> Placed:
+        """Variables that are a part of the vectors of tokens, exchanged at one of the two tokens alone."""
+        pairs = self._program.pairs
+        assert pairs.carriers is not None
+        carrier = pairs.carriers[which]
+        part = Part(pairs.graph[carrier.node], basis)
+        found = exchange(self._program, variables, [part], self._drawn, place=carrier.at, seed=self._seed)
+        return Placed(tuple(variables), (part,), found)
+
+    def gathered(self, waves: Sequence[str], angles: Placed) -> tuple[Placed, ...]:
+        """Where what is gathered out of tokens stands, before their angles do: alone, or mixed with the angles already.
+
+        Attention that only adds holds waves and nothing else: exchanging them is enough. Attention that multiplies
+        holds a part of their product as well, which goes wrong when the waves are exchanged without it.
+
+        Returns:
+            The waves alone where they are found surely, else the waves with the angles; nothing where neither is found.
+        """
+        before = [part.node for part in angles.parts]
+        alone = self.find(waves, before)
+        if alone is not None and alone.found.accuracy >= _SURE:
+            return (alone,)
+        mixed = self.find((*waves, *angles.variables), before)
+        return (mixed,) if mixed is not None else (alone,) if alone is not None else ()
 
 
 def directions(held: Float[np.ndarray, "r k"], values: Float[np.ndarray, "r width"]) -> Basis | None:
@@ -115,10 +176,11 @@ def with_places(graph: Graph, placed: Sequence[Placed]) -> Graph:
     sites: dict[str, tuple[Site, ...]] = {}
     tensors = {}
     for one in placed:
-        name = f"{one.variables[0]}.at.{one.node.id}"
-        tensors[name] = np.ascontiguousarray(one.basis, np.float32)
-        here = tuple(replace(site, basis=name) for site in one.node.sites)
-        for variable in one.variables:
-            sites[variable] = tuple(dict.fromkeys((*sites.get(variable, ()), *here)))
+        for part in one.parts:
+            name = f"{one.variables[0]}.at.{part.node.id}"
+            tensors[name] = np.ascontiguousarray(part.basis, np.float32)
+            here = tuple(replace(site, basis=name) for site in part.node.sites)
+            for variable in one.variables:
+                sites[variable] = tuple(dict.fromkeys((*sites.get(variable, ()), *here)))
     nodes = [replace(n, sites=sites[n.id]) if n.id in sites else n for n in graph.nodes]
     return graph.with_nodes(nodes, tensors=tensors)
