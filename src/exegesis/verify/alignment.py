@@ -125,15 +125,17 @@ def align(graph: Graph, exported: ExportedNetwork) -> tuple[Aligned, ...]:
 
 
 def used(graph: Graph) -> Iterator[Node]:
-    """The nodes that the answer depends on, in order, without the answer itself."""
-    needed = graph.upstream(graph.outputs[:1]) - set(graph.outputs[:1])
+    """The nodes that the answer depends on, in order, itself included."""
+    needed = graph.upstream(graph.outputs[:1])
     return (n for n in graph.nodes if n.id in needed)
 
 
 def without_alignment(graph: Graph) -> tuple[str, ...]:
     """Variables that no swap can test, because they live nowhere in particular."""
     return tuple(
-        label(n) for n in used(graph) if n.level is Level.SYMBOLIC and not n.sites and n.type.kind != "selector"
+        label(n)
+        for n in used(graph)
+        if n.level is Level.SYMBOLIC and not n.sites and n.type.kind != "selector" and n.id != graph.outputs[0]
     )
 
 

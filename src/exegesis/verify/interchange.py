@@ -178,7 +178,8 @@ def _nulls(pool: Pool, experiment: Experiment, found: Cases, network: np.ndarray
     elsewhere = [other_site(pool.groups[g].places, pool, rng) for g in numbers]
     for tally, chosen in ((experiment.subspace, subspaces), (experiment.elsewhere, elsewhere)):
         places = {g: p for g, p in zip(numbers, chosen, strict=True) if p is not None}
-        if len(places) == len(numbers) and len(few):
+        enough = all(g in places or (experiment.group < 0 and pool.groups[g].is_input) for g in numbers)
+        if places and enough and len(few):
             tally.add(equal(few.said, few.among(pool, pool.network_says(few.swaps, places))))
 
 

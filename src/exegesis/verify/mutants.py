@@ -93,6 +93,12 @@ def _single(parent: Mutant, rng: Generator) -> Iterator[Mutant]:
         for kind, what, changed in (*_by_attribute(node, rng), *_by_input(node, graph)):
             nodes = [changed if n.id == node.id else n for n in graph.nodes]
             yield from _valid(parent, kind, f"{node.id}: {what}", nodes, graph.outputs)
+        for kind, what, added in _inserted(node, graph):
+            if added.id in graph.by_id:
+                continue
+            after = [replace(n, inputs=tuple(added.id if i == node.id else i for i in n.inputs)) for n in graph.nodes]
+            outputs = tuple(added.id if o == node.id else o for o in graph.outputs)
+            yield from _valid(parent, kind, f"{node.id}: {what}", [*after, added], outputs)
         for source in _stand_ins(node, graph):
             nodes = [replace(n, inputs=tuple(source if i == node.id else i for i in n.inputs)) for n in graph.nodes]
             outputs = tuple(source if o == node.id else o for o in graph.outputs)
@@ -178,6 +184,27 @@ def _by_input(node: Node, graph: Graph) -> Iterator[tuple[str, str, Node]]:
                 f"condition {inputs[first + i]}",
                 replace(node, inputs=left, attrs={**node.attrs, "gives": gives}),
             )
+
+
+def _inserted(node: Node, graph: Graph) -> Iterator[tuple[str, str, Node]]:
+    """One operation put behind a node: the category is one too many, the condition its opposite, the selection less."""
+    added = Node(f"{node.id}'", node.op, (node.id,), node.type)
+    if node.type.kind == "category":
+        for by in (1, -1):
+            yield OFFSET, f"shifted by {by}", replace(added, op="symbolic.shift", attrs={"by": by})
+    if node.type.kind == "bool" and len(node.type.axes) == 2:
+        yield SWAPPED, "negated", replace(added, op="symbolic.not")
+    if node.type.kind == "selector":
+        for which in ("latest", "first"):
+            yield SWAPPED, f"only the {which}", replace(added, op="symbolic.nearest", attrs={"which": which})
+        like = node.inputs[:1]
+        if graph[like[0]].type.kind != "selector":
+            for by in (0, 1, 2):
+                what = f"replaced by {by} back"
+                yield SWAPPED, what, replace(added, op="symbolic.back", inputs=like, attrs={"by": by})
+            for causal in (True, False):
+                what = f"replaced by everywhere{'' if causal else ', the future too'}"
+                yield SWAPPED, what, replace(added, op="symbolic.everywhere", inputs=like, attrs={"causal": causal})
 
 
 def _stand_ins(node: Node, graph: Graph) -> list[str]:

@@ -7,7 +7,7 @@ stream; what it adds is a *writer*. Attention mixes values by a softmax over key
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -128,18 +128,18 @@ def used_parts(
 ) -> set[int]:
     """The parts that a program uses, by number.
 
-    A part is used where a variable lives in it. A writer that is no head is also used where the program computes
-    something that lives nowhere in particular, between variables (or a variable and the answer) that the writer lies
-    between: then it may be what computes it.
+    A part is used where a variable lives in it. It is also used where it may be what does something that lives nowhere
+    in particular: a head where the program gathers something from other positions, another writer where it computes
+    something, each where it lies between what the program reads for it and what reads the result.
     """
     places = [place for group in groups for place in group.places]
     used = {i for i, part in enumerate(parts) for place in places if _lives_in(place, part)}
-    spans = list(_computed_spans(graph, groups, exported))
-    for i, part in enumerate(parts):
-        if not part.is_head and any(
-            part.place.value in after and part.place.value in before for after, before in spans
-        ):
-            used.add(i)
+    for heads, does in ((True, _gathers), (False, _computes)):
+        spans = list(_spans(graph, groups, exported, does))
+        for i, part in enumerate(parts):
+            here = part.place.value
+            if part.is_head == heads and any(here in after and here in before for after, before in spans):
+                used.add(i)
     return used
 
 
@@ -149,44 +149,45 @@ def _lives_in(place: Place, part: Part) -> bool:
     return part.place.head is None or place.head is None or place.head == part.place.head
 
 
-def _computed_spans(
-    graph: Graph, groups: tuple[Aligned, ...], exported: ExportedNetwork
+def _spans(
+    graph: Graph, groups: tuple[Aligned, ...], exported: ExportedNetwork, does: Callable[[Node], bool]
 ) -> Iterator[tuple[frozenset[str], frozenset[str]]]:
-    """For each computation without a place: the values after what it reads, and those before what reads it."""
+    """For each thing that is done nowhere in particular: values after what it reads, and before what reads it."""
     aligned = {n.id: group for group in groups for n in group.nodes}
-    output = graph.outputs[0]
-    for target in [*aligned, output]:
-        before = (
-            exported.before([exported.output])
-            if target == output
-            else frozenset().union(*(exported.before([p.value]) for p in aligned[target].places))
-        )
-        for source in _sources(graph, target, aligned):
-            after: frozenset[str] = frozenset().union(*(exported.after([p.value]) for p in aligned[source].places))
+    for target in {*aligned, graph.outputs[0]}:
+        ends = [p.value for p in aligned[target].places] if target in aligned else [exported.output]
+        before: frozenset[str] = frozenset().union(*(exported.before([end]) for end in ends))
+        for source in _sources(graph, target, aligned, does):
+            starts = [p.value for p in aligned[source].places]
+            after: frozenset[str] = frozenset().union(*(exported.after([start]) for start in starts))
             yield after, before
 
 
-def _sources(graph: Graph, target: str, aligned: dict[str, Aligned]) -> set[str]:
-    """Aligned variables that reach a node through nodes without alignment, of which at least one computes."""
+def _sources(graph: Graph, target: str, aligned: dict[str, Aligned], does: Callable[[Node], bool]) -> set[str]:
+    """Aligned variables that reach a node through nodes without alignment, of which at least one does it."""
     found: set[str] = set()
     seen: set[tuple[str, bool]] = set()
-    stack = [(i, _computes(graph[target]) and target not in aligned) for i in graph[target].inputs]
+    stack = [(i, does(graph[target]) and target not in aligned) for i in graph[target].inputs]
     while stack:
-        name, computed = stack.pop()
-        if (name, computed) in seen:
+        name, done = stack.pop()
+        if (name, done) in seen:
             continue
-        seen.add((name, computed))
+        seen.add((name, done))
         if name in aligned:
-            found |= {name} if computed else set()
+            found |= {name} if done else set()
             continue
-        stack.extend((i, computed or _computes(graph[name])) for i in graph[name].inputs)
+        stack.extend((i, done or does(graph[name])) for i in graph[name].inputs)
     return found
+
+
+def _gathers(node: Node) -> bool:
+    """Whether a node brings together what other positions hold."""
+    return node.op in ("symbolic.share", "symbolic.count", "symbolic.copy", "symbolic.total", "symbolic.width")
 
 
 def _computes(node: Node) -> bool:
     """Whether a node is more than looking somewhere and gathering what is there."""
-    gathers = node.op in ("symbolic.share", "symbolic.count", "symbolic.copy")
-    return node.level is not Level.INPUT and node.type.kind != "selector" and not gathers
+    return node.level is not Level.INPUT and node.type.kind != "selector" and not _gathers(node)
 
 
 def _unwrapped(exported: ExportedNetwork, name: str) -> str:
