@@ -141,6 +141,7 @@ def run_passes(
     """
     state = state or State(start.lifted.graph)
     manager = Manager(start.setting, records=list(state.records))
+    manager.carry_on(state.graph)
     progress.stage("passes", len(passes))
     for done in state.records:
         progress.pass_done(done.name, "finished before the run was interrupted")
@@ -148,6 +149,7 @@ def run_passes(
         progress.pass_started(step.name)
         graph = manager.run(state.graph, step)
         state = settle(State(graph, tuple(manager.records)), kept)
+        manager.carry_on(state.graph)
         last = manager.records[-1]
         changed = f"{last.applied} of {len(last.attempts)} applied, {last.nodes_before} → {last.nodes_after} nodes"
         progress.pass_done(step.name, last.skipped or changed)
