@@ -25,6 +25,7 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	$(BIN)/exegesis decompile zoo:majority --out runs/demo --force
 	$(BIN)/exegesis show runs/demo
+	$(BIN)/exegesis verify runs/demo --network zoo:majority --budget 20s
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)

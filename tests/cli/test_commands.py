@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from exegesis.evidence import Verdict
-from exegesis.ir import load_graph, pretty
+from exegesis.ir import load_graph
 from exegesis.pipeline import Program
+from exegesis.store import RunFolder
 
 Command = Callable[..., Any]
 Made = Callable[..., Program]
@@ -120,22 +121,26 @@ def test_verify_exits_as_it_judges(
 ) -> None:
     asked: dict[str, Any] = {}
 
-    def judge(source: str, graph: Any, loaded: Any, signal: Any, **kwargs: Any) -> Verdict:
-        asked.update(source=source, graph=graph, network=loaded, behavior=signal)
-        return judged(graph, source, right=right)
+    def judge(run: RunFolder, loaded: str, signal: Any, **kwargs: Any) -> Verdict:
+        asked.update(run=run, network=loaded, behavior=signal, **kwargs)
+        return judged(load_graph(run.path), run.source(), right=right)
 
-    monkeypatch.setattr("exegesis.pipeline.conclude.first_verdict", judge)
-    result = exegesis("verify", saved, "--network", network, "--behavior", behavior, "--json")
+    monkeypatch.setattr("exegesis.verify.verify", judge)
+    options = ("--network", network, "--behavior", behavior, "--budget", "7s", "--seed", "3", "--save", "--json")
+    before = json.loads((saved / "verdict.json").read_text())
+    result = exegesis("verify", saved, *options)
     assert result.code == code
     assert json.loads(result.out)["holds"] is {1: False, 2: None}[code]
-    assert asked["source"] == (saved / "program.py").read_text()
-    assert pretty(asked["graph"]) == pretty(load_graph(saved))
-    assert type(asked["network"].module).__name__ == "Tiny"
+    assert (asked["run"].path, asked["network"], asked["budget"], asked["seed"]) == (saved, network, "7s", 3)
+    after = json.loads((saved / "verdict.json").read_text())
+    assert after["holds"] is {1: False, 2: None}[code]
+    assert after["figures"]["agreement"]["test"]["value"] == right / 1000
+    assert before["schema"] == after["schema"]
 
 
 def test_verify_judges_by_the_network_it_is_given(exegesis: Command, saved: Path, behavior: Path, network: str) -> None:
     """An untrained network does not know brackets, and the verdict says so."""
-    result = exegesis("verify", saved, "--network", network, "--behavior", behavior)
+    result = exegesis("verify", saved, "--network", network, "--behavior", behavior, "--budget", "5s")
     assert result.code == 1
     assert "agreement, test" in result.out
 

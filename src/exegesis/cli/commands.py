@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exegesis.cli.guard import DOES_NOT_HOLD, HOLDS, INTERRUPTED, REFUSED, guarded, say
+from exegesis.cli.guard import DOES_NOT_HOLD, HOLDS, INTERRUPTED, guarded, say
 from exegesis.ir import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ BEHAVIOR = typer.Option(
     show_default=False,
 )
 JSON = typer.Option("--json", help="Print JSON on stdout and nothing else.", show_default=False)
+SEED = typer.Option("--seed", help="Of everything that is drawn; one seed gives the same bytes.")
 QUIET = typer.Option("--quiet", "-q", help="Print nothing but errors.", show_default=False)
 
 
@@ -38,7 +38,7 @@ def decompile(
     network: Annotated[str, NETWORK],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the run goes.", show_default=False)],
     behavior: Annotated[Path | None, BEHAVIOR] = None,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn; one seed gives the same bytes.")] = 0,
+    seed: Annotated[int, SEED] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is there.", show_default=False)] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an interrupted run stopped.", show_default=False)
@@ -161,33 +161,46 @@ def verify(
         str, typer.Option("--network", "-n", metavar="NETWORK", help="The network to judge by.", show_default=False)
     ],
     behavior: Annotated[Path | None, BEHAVIOR] = None,
+    budget: Annotated[
+        str, typer.Option("--budget", metavar="TIME", help="How long it may take, e.g. 30s or 2m.")
+    ] = "2m",
+    seed: Annotated[int, SEED] = 0,
+    save: Annotated[
+        bool,
+        typer.Option("--save", help="Put the verdict into the run, in place of the one there.", show_default=False),
+    ] = False,
     as_json: Annotated[bool, JSON] = False,
+    quiet: Annotated[bool, QUIET] = False,
 ) -> int:
     """Judge a saved program again, from its files alone, against a network.
+
+    Measures agreement, proves it where the inputs can be listed, swaps variables inside the network and compares what
+    happens with what the program says, ablates what is used and what is not, and searches for inputs on which the two
+    differ. A smaller budget makes for fewer cases and weaker statuses.
 
     Exits with 0 when the program holds, 1 when it does not, 2 when that could not be told.
 
     ```sh
-    exegesis verify runs/mine --network models/mine --behavior models/mine/behavior.json
+    exegesis verify runs/mine --network models/mine --behavior models/mine/behavior.json --budget 30s
     ```
     """
     from exegesis.cli.printing import print_json, print_verdict, terminal, verdict_record
-    from exegesis.ir import load_graph
-    from exegesis.pipeline.conclude import first_verdict
-    from exegesis.runtime import load
-    from exegesis.store import RunFolder
+    from exegesis.cli.watch import watching
+    from exegesis.store import RunFolder, write_text
+    from exegesis.verify import exit_code
+    from exegesis.verify import verify as judged
 
     opened = RunFolder.open(run)
     signal = behavior_of(network, behavior)
-    signal.check()
-    began, seed = time.perf_counter(), opened.verdict().figures.seed
-    graph, judge = load_graph(run), load(network)
-    verdict = first_verdict(opened.source(), graph, judge, signal, seed=seed, seconds=time.perf_counter() - began)
+    with watching(quiet or as_json) as progress:
+        verdict = judged(opened, network, signal, budget=budget, seed=seed, progress=progress)
+    if save:
+        write_text(opened.path / "verdict.json", verdict.to_json())
     if as_json:
         print_json(verdict_record(verdict))
     else:
         print_verdict(terminal(), verdict)
-    return {True: HOLDS, False: DOES_NOT_HOLD, None: REFUSED}[verdict.holds]
+    return exit_code(verdict)
 
 
 @guarded

@@ -11,11 +11,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from torch import nn
+
+from exegesis.behavior import Behavior
 from exegesis.evidence import Verdict
 from exegesis.ir import Graph
 from exegesis.ir.archive import load_graph, save_graph
+from exegesis.ir.progress import Progress
 from exegesis.passes.manager import Record
+from exegesis.runtime import Network
 from exegesis.store import Checkpoints, RunFolder
+from exegesis.verify import verify as judged
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +53,18 @@ class Program:
             save_graph(self.graph, path.parent)
             path.write_text(self.source)
             return import_program(path)
+
+    def verify(
+        self,
+        network: Network | nn.Module | str | Path,
+        behavior: Behavior | str | Path,
+        *,
+        budget: str | float = "2m",
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Verdict:
+        """Judges the program against a network: see `exegesis.verify.verify`."""
+        return judged(self.graph, network, behavior, budget=budget, seed=seed, progress=progress)
 
     def save(self, out: str | Path, *, force: bool = False) -> RunFolder:
         """Writes the run folder, whole or not at all, and drops what was kept there of the run in progress.
