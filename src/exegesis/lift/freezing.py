@@ -89,7 +89,7 @@ def _node(
         attrs,
         tensors,
         origin=origin,
-        sites=_sites(cell, typist.types[cell.id]),
+        sites=_sites(cell, typist.types[cell.id], typist.axes),
     )
 
 
@@ -112,11 +112,17 @@ def _arguments(cell: Cell, double: bool) -> dict[str, Any]:
     return {"args": args} | ({"kwargs": kwargs} if kwargs else {})
 
 
-def _sites(cell: Cell, type_: Type) -> tuple[Site, ...]:
-    """Where the network computes this; nowhere if its axes are merged there, or if nothing there has this value."""
+def _sites(cell: Cell, type_: Type, known: Mapping[str, Axis]) -> tuple[Site, ...]:
+    """Where the network computes this; nowhere if its axes are merged there, or if nothing there has this value.
+
+    A single head need not have an axis of its own there.
+    """
     reference = cell.reference
-    if reference is None or reference.reshape:
+    if reference is None:
         return ()
+    if reference.reshape:
+        rest = tuple(a for a in type_.axes if a == "batch" or known[a].size != 1)
+        return (Site(reference.value, rest),) if len(rest) == len(type_.axes) - 1 else ()
     axes = type_.axes if reference.order is None else tuple(type_.axes[i] for i in reference.order)
     return (Site(reference.value, axes),)
 

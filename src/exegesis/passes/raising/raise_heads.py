@@ -259,8 +259,10 @@ def _mean_by_category(values: Sequence[Tensor], categories: Sequence[Tensor], si
 
 
 def _sites(graph: Graph, block: Block, number: int) -> tuple[Site, ...]:
+    label = f"{block.layer}H{number}"
     return tuple(
-        replace(s, index=(*s.index, ("head", number)), label=f"{block.layer}H{number}") for s in graph[block.mix].sites
+        replace(s, index=(*s.index, ("head", number)) if "head" in s.axes else s.index, label=label)
+        for s in graph[block.mix].sites
     )
 
 
