@@ -156,7 +156,7 @@ def _resampled(graph: Graph, bench: Bench, edge: Edge, swapped: list[dict[str, T
 def _without(graph: Graph, cut: list[Edge], means: Mapping[str, Array]) -> Graph:
     """The graph whose readers see the mean of the writers they are cut from."""
     held, tensors = {}, {}
-    for writer in dict.fromkeys(e.writer for e in cut):  # a set would order the nodes by chance
+    for writer in dict.fromkeys(e.writer for e in cut):
         name = f"{writer}.mean"
         tensors[name] = means[writer]
         held[writer] = Node(
