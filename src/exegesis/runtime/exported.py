@@ -120,6 +120,10 @@ class ExportedNetwork:
     def _users(self) -> Mapping[str, tuple[str, ...]]:
         return {name: tuple(u.name for u in node.users) for name, node in self._nodes.items()}
 
+    def is_constant(self, name: str) -> bool:
+        """Whether a value is there, but the same for all inputs of one shape."""
+        return name in self._nodes and name not in self.values
+
     def after(self, names: Collection[str]) -> frozenset[str]:
         """Values that depend on any of these, themselves included."""
         return _closure(names, lambda name: self._users.get(name, ()))

@@ -16,13 +16,13 @@ from exegesis.evidence import Bound, Claim, Measurement, Status
 from exegesis.ir import Json
 from exegesis.ir.progress import Progress
 from exegesis.verify.agreement import plain
-from exegesis.verify.alignment import Aligned, align
+from exegesis.verify.alignment import Aligned, align, position_axis
 from exegesis.verify.budget import Deadline
 from exegesis.verify.network import Reference
 from exegesis.verify.parts import Part, find_parts, used_parts
 from exegesis.verify.picks import Cases, cases, pools, untouched
 from exegesis.verify.program import Judged
-from exegesis.verify.swaps import Pool, Swaps
+from exegesis.verify.swaps import Pool, Swaps, by_position
 from exegesis.verify.tallies import Tally, settled
 
 RESAMPLE, MEAN, EQUAL = "resample", "mean", "resample among equal values"
@@ -199,9 +199,7 @@ def _equal_elsewhere(pool: Pool, group: int, base: np.ndarray, rng: Generator) -
     """Per row and position, another input on which the group's variables are the same, and whether there is one."""
     same = np.ones((len(base), pool.size, pool.length), dtype=np.bool_)
     for node in pool.groups[group].nodes:
-        value = pool.variables[node.id].numpy()
-        positions = pool.length if value.ndim > 1 and value.shape[1] == pool.length else 1
-        value = value.reshape(pool.size, positions, -1)
+        value = by_position(pool.variables[node.id], position_axis(node, pool.program.graph), pool.length)
         same &= (value[base][:, None] == value[None]).all(-1)
     same[np.arange(len(base)), base] = False
     keys = np.where(same, rng.random(same.shape), -1.0)

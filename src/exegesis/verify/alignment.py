@@ -72,7 +72,6 @@ class Aligned:
     Attributes:
         nodes: the variables.
         places: all of their sites.
-        is_input: whether they are the program's inputs, so that a swap makes another input.
     """
 
     nodes: tuple[Node, ...]
@@ -94,9 +93,9 @@ class Aligned:
         return any(n.level is Level.INPUT for n in self.nodes)
 
     @property
-    def dimension(self) -> int:
-        """How many numbers the sites hold per position, together."""
-        return sum(p.dimension for p in self.places)
+    def is_legible(self) -> bool:
+        """Whether any of them is a variable that a reader of the program sees."""
+        return any(n.level in (Level.SYMBOLIC, Level.INPUT) for n in self.nodes)
 
 
 def label(node: Node) -> str:
@@ -107,12 +106,15 @@ def label(node: Node) -> str:
 def align(graph: Graph, exported: ExportedNetwork) -> tuple[Aligned, ...]:
     """The variables that an answer depends on and that have sites, those at overlapping sites together, in order.
 
+    The network's output itself and values that are the same for all inputs are left out: there is nothing to swap.
+
     Raises:
         InputError: a site that the network does not have.
     """
     groups: list[Aligned] = []
     for node in used(graph):
-        places = tuple(resolve(site, node, graph, exported) for site in node.sites if site.value != exported.output)
+        sites = [s for s in node.sites if s.value != exported.output and not exported.is_constant(s.value)]
+        places = tuple(resolve(site, node, graph, exported) for site in sites)
         if not places:
             continue
         overlapping = [g for g in groups if any(overlap(a, b) for a in g.places for b in places)]
@@ -154,7 +156,8 @@ def resolve(site: Site, node: Node, graph: Graph, exported: ExportedNetwork) -> 
             f"{at} with axes ({', '.join(site.axes)}), but there the network {exported.network.name} has a value of "
             f"{len(value.shape)} axes."
         )
-    batch, positions = _axes(node)
+    at_position = position_axis(node, graph)
+    batch, positions = node.type.axes[0], None if at_position is None else node.type.axes[at_position]
     if batch not in site.axes:
         raise InputError(f"{at}, which is the same for every input: it has no axis {batch!r}.")
     selected, kept = _selected(site, value.shape, (batch, positions), at)
@@ -177,9 +180,10 @@ def resolve(site: Site, node: Node, graph: Graph, exported: ExportedNetwork) -> 
     )
 
 
-def _axes(node: Node) -> tuple[str, str | None]:
-    axes = node.type.axes
-    return axes[0], axes[1] if len(axes) > 1 else None
+def position_axis(node: Node, graph: Graph) -> int | None:
+    """Which axis of a node's value follows the positions of a sequence: that of tokens, or of queries; None: none."""
+    names = [i.type.axes[1] for i in graph.inputs if i.op == "input.tokens" and len(i.type.axes) > 1]
+    return next((node.type.axes.index(n) for n in (*names, "query") if n in node.type.axes), None)
 
 
 def _selected(

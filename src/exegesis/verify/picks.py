@@ -11,10 +11,10 @@ from numpy.random import Generator
 
 from exegesis.behavior import Answers, ArrayBatch, SequenceBatch, SequenceSplit
 from exegesis.behavior.ragged import flat_indices, offsets_of
-from exegesis.verify.alignment import Aligned
+from exegesis.verify.alignment import Aligned, position_axis
 from exegesis.verify.network import Reference
 from exegesis.verify.program import Judged
-from exegesis.verify.swaps import Pool, Rows, Swaps
+from exegesis.verify.swaps import Pool, Rows, Swaps, by_position
 from exegesis.verify.ties import may_tie
 
 WHOLE, ONE_POSITION, JOINT = "whole", "one position", "joint"
@@ -151,10 +151,8 @@ def _differs(pool: Pool, group: int, base: Rows, source: Rows) -> Bool[np.ndarra
     """At which positions any variable of a group has another value on the source than on the base."""
     found = np.zeros((len(base), pool.length), dtype=np.bool_)
     for node in pool.groups[group].nodes:
-        value = pool.variables[node.id].numpy()
-        unlike = value[base] != value[source]
-        per = unlike.reshape(*unlike.shape[: min(2, unlike.ndim)], -1).any(-1)
-        found |= per if per.ndim == 2 and per.shape[1] == pool.length else per.reshape(len(base), -1).any(1)[:, None]
+        value = by_position(pool.variables[node.id], position_axis(node, pool.program.graph), pool.length)
+        found |= (value[base] != value[source]).any(-1)
     return found
 
 

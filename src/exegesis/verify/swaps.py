@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from exegesis.behavior import Answers, ArrayBatch, Batch, SequenceBatch
 from exegesis.runtime import batch_inputs
 from exegesis.runtime.answers import MAX_TOKENS, read_answers
 from exegesis.runtime.exported import Replace
-from exegesis.verify.alignment import Aligned, Place
+from exegesis.verify.alignment import Aligned, Place, position_axis
 from exegesis.verify.network import Reference
 from exegesis.verify.program import Judged
 from exegesis.verify.ties import last_of_equals, may_tie
@@ -173,7 +175,8 @@ class Pool:
             if node.id in group_of:
                 g = group_of[node.id]
                 other = self.variables[node.id][torch.from_numpy(swaps.source[g])]
-                own = torch.where(_along(own, torch.from_numpy(swaps.where[g])), other, own)
+                axis = position_axis(node, self.program.graph)
+                own = torch.where(_along(own, torch.from_numpy(swaps.where[g]), axis), other, own)
             given[node.id] = own
         out = self.program.run(inputs, given)
         return read_answers(executor, out.numpy(), batch, self.reference.behavior.readout)
@@ -209,8 +212,18 @@ class Pool:
         return np.nonzero(self.scored[swaps.base])[0]
 
 
-def _along(value: Tensor, where: Tensor) -> Tensor:
-    """`where` [b, s] along the axes of a variable: [b, s, …], or, where it has no positions, whether any is chosen."""
-    if value.ndim > 1 and value.shape[1] == where.shape[1]:
-        return where.reshape(*where.shape, *[1] * (value.ndim - 2))
-    return where.any(1).reshape(-1, *[1] * (value.ndim - 1))
+def _along(value: Tensor, where: Tensor, axis: int | None) -> Tensor:
+    """`where` [b, s] along the axes of a variable: batch and positions, or batch alone where any position is chosen."""
+    shape = [len(where), *[1] * (value.ndim - 1)]
+    if axis is None or axis >= value.ndim or value.shape[axis] != where.shape[1]:
+        return where.any(1).reshape(shape)
+    shape[axis] = where.shape[1]
+    return where.reshape(shape)
+
+
+def by_position(value: Tensor, axis: int | None, length: int) -> NDArray[Any]:
+    """A variable's values as [b, s, …] with everything else flattened; [b, 1, …] where it has no positions."""
+    found = value.numpy()
+    if axis is None or axis >= found.ndim or found.shape[axis] != length:
+        return found.reshape(len(found), 1, -1)
+    return np.moveaxis(found, axis, 1).reshape(len(found), length, -1)

@@ -117,7 +117,7 @@ _METRIC = {
 
 
 def measured_of(experiment: Experiment, seed: int) -> Measurement | None:
-    """The accuracy beside the larger of two nulls; how many answers stay, where none should change."""
+    """The accuracy beside its nulls; how many answers stay, where none should change."""
     if not experiment.changed.asked:
         note = "the program's answer never changes, so that what counts is whether the network's stays"
         return experiment.unchanged.measurement(_METRIC[experiment.kind], None, seed, note)
@@ -127,8 +127,7 @@ def measured_of(experiment: Experiment, seed: int) -> Measurement | None:
         "other sites of equal width": experiment.elsewhere.share,
     }
     note = "; ".join(f"{name}: {'not possible' if share is None else f'{share:.3f}'}" for name, share in named.items())
-    nulls = [s for s in (experiment.permuted.share, experiment.subspace.share) if s is not None]
-    return experiment.changed.measurement(_METRIC[experiment.kind], max(nulls, default=None), seed, note)
+    return experiment.changed.measurement(_METRIC[experiment.kind], experiment.permuted.share, seed, note)
 
 
 def _claim(statement: str, domain: str, own: Sequence[Experiment], asked: Bound, seed: int) -> Claim:
