@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -118,8 +118,3 @@ def rests(pairs: Pairs, place: Mask) -> Rest:
     if not there.any():
         return Rest.NEVER
     return Rest.ELSE if (there[counted] == ~elsewhere[counted]).all() else Rest.NONE
-
-
-def positions_of(pairs: Pairs, columns: Sequence[Column]) -> list[Column]:
-    """Columns with what is known of them at the query of each pair."""
-    return [replace(c, values=c.values[pairs.query]) for c in columns]

@@ -8,8 +8,9 @@ Refuses when: no phrase gives all of them, or the answer is a set; the variables
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from math import log2
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exegesis.behavior import Argmax, Readout, Value
-from exegesis.ir import Type
+from exegesis.ir import Json, Type
 from exegesis.passes.draft import Draft
 from exegesis.passes.raising.clusters import codes_of
 from exegesis.passes.raising.columns import Column
@@ -166,10 +167,12 @@ def _worth(answers: NDArray[np.float64], column: Column, tolerance: float) -> _A
             rows = [[tidy(w), 0, int(v)] for w, v in zip(worth.tolist(), values, strict=True) if w]
             attrs = {"terms": rows, "plus": 0}
             bits = REFER + sum(number_bits(w) + log2(len(values) + 1) for w, *_ in rows)
-            return _Answer(
-                bits, lambda d: d.add("symbolic.form", [column.node], Type("real", SEQUENCE), attrs, hint="answer")
-            )
+            return _Answer(bits, partial(_real_form, [column.node], attrs))
     return None
+
+
+def _real_form(nodes: Sequence[str], attrs: Mapping[str, Json], draft: Draft) -> str:
+    return draft.add("symbolic.form", nodes, Type("real", SEQUENCE), attrs, hint="answer")
 
 
 def _form(terms: Sequence[tuple[float, Column]], plus: float) -> _Answer:
@@ -178,8 +181,4 @@ def _form(terms: Sequence[tuple[float, Column]], plus: float) -> _Answer:
     attrs = {"terms": rows, "plus": tidy(plus)}
     bits = REFER + sum(REFER + number_bits(w) for w, _ in terms) + (number_bits(plus) if plus else 0)
 
-    def write(draft: Draft) -> str:
-        inputs = nodes or (next(n.id for n in draft.graph.inputs),)
-        return draft.add("symbolic.form", inputs, Type("real", SEQUENCE), attrs, hint="answer")
-
-    return _Answer(bits, write)
+    return _Answer(bits, lambda d: _real_form(nodes or [d.graph.inputs[0].id], attrs, d))

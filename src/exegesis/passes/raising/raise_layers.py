@@ -19,7 +19,7 @@ from exegesis.passes.manager import Guarantee, Outcome, Setting
 from exegesis.passes.raising.heads import attention_blocks
 from exegesis.passes.raising.neurons import mlps
 from exegesis.passes.raising.raise_answers import raise_answer
-from exegesis.passes.raising.raise_hard_heads import raise_hard_head
+from exegesis.passes.raising.raise_hard_heads import raise_block
 from exegesis.passes.raising.raise_mlps import raise_mlp
 from exegesis.passes.raising.workbench import Workbench
 
@@ -50,11 +50,11 @@ class RaiseLayers:
     def run(self, graph: Graph, setting: Setting) -> Outcome:
         """The graph with every head and every group of neurons replaced that could be read exactly."""
         work = Workbench.on(graph, setting.fit, NAME, setting.seed)
-        blocks = {b.write: b.heads for b in attention_blocks(graph)}
+        blocks = {b.write for b in attention_blocks(graph)}
         found = {m.out: m for m in mlps(graph)}
         for node in graph.nodes:
             if node.id in blocks:
-                _raise_block(work, node.id, blocks[node.id])
+                raise_block(work, node.id)
             if node.id in found:
                 raise_mlp(work, found[node.id])
         offered = [o for o in work.graph.outputs[1:] if work.graph[o].level is Level.SYMBOLIC]
@@ -62,11 +62,3 @@ class RaiseLayers:
             work.note("answer", f"{answer} gives every answer", applied=True)
             return Outcome(replace(work.graph, outputs=(answer,)).pruned(), tuple(work.attempts))
         return Outcome(replace(work.graph, outputs=(work.graph.outputs[0], *offered)).pruned(), tuple(work.attempts))
-
-
-def _raise_block(work: Workbench, write: str, heads: int) -> None:
-    left = 0
-    for number in range(heads):
-        block = next(b for b in attention_blocks(work.graph) if b.write == write)
-        if not raise_hard_head(work, block, left, number):
-            left += 1

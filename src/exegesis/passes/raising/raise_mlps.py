@@ -59,14 +59,28 @@ def raise_mlp(work: Workbench, mlp: Mlp) -> None:
     weight = out_weight(work.graph, mlp)
     if len(work.known) * sum(weight.shape) > _MOST_NUMBERS:
         return
-    values = work.known.values(work.graph, [mlp.active, mlp.out])
-    active, out = values[mlp.active], values[mlp.out]
-    before = work.known.values(work.start, [mlp.active, mlp.out])
-    counts = work.which_count(mlp.out, out, before[mlp.out], lambda k, part: part)
-    found = groups(active[counts], weight)
-    read = [_part(work, g, active[:, g] @ weight[g], counts) for g in found]
-    parts = _merged(work, [p for p in read if p.readings], counts)
-    resting = None if counts.all() else before[mlp.active]
+    before = work.known.values(work.start, [mlp.active])[mlp.active]
+    now = work.known.values(work.graph, [mlp.active, mlp.out])
+    for counts in work.counting():
+        found = groups(before[counts], weight)
+        read = [_part(work, g, before[:, g] @ weight[g], counts) for g in found]
+        parts = _merged(work, [p for p in read if p.readings], counts)
+        tables = _accepted(work, mlp, parts, counts, now[mlp.active], now[mlp.out])
+        if found and (tables or counts.all()):
+            done, alive = sum(len(t.neurons) for t in tables), sum(len(g) for g in found)
+            work.note(f"{mlp.layer} MLP", f"{len(tables)} variables in {done} of {alive} neurons", applied=bool(tables))
+        if tables:
+            work.graph = with_tables(work.graph, mlp, tables, by=work.by)
+            return
+
+
+def _accepted(work: Workbench, mlp: Mlp, parts: Sequence[_Part], counts: Mask, active: Real, out: Real) -> list[Table]:
+    """Tables for the groups whose variable can be drafted and keeps the answers, all of them together.
+
+    Args:
+        active, out: [n, m] and [n, d], what the neurons and the MLP do now.
+    """
+    weight = out_weight(work.graph, mlp)
     tables = []
     for part in parts:
         for reading in part.readings:
@@ -74,20 +88,15 @@ def raise_mlp(work: Workbench, mlp: Mlp) -> None:
             if node is None:
                 continue
             table = _table(work, node, part, counts)
-            if resting is not None:
-                table = _resting(work, table, resting[:, part.neurons] @ weight[part.neurons])
-            instead = out - part.written + table.written
-            kept = work.keeps(mlp.out, work.known.tensors(instead))
-            if kept == 1.0:
+            if not counts.all():
+                table = _resting(work, table, part.written)
+            instead = out - active[:, part.neurons] @ weight[part.neurons] + table.written
+            if work.keeps(mlp.out, work.known.tensors(instead)) == 1.0:
                 out = instead
                 tables.append(table)
-                _locate(work, mlp, node, part.neurons, weight.shape[0])
+                _locate(work, mlp, node, part.neurons, len(weight))
                 break
-    if found:
-        done = sum(len(t.neurons) for t in tables)
-        alive = sum(len(g) for g in found)
-        work.note(f"{mlp.layer} MLP", f"{len(tables)} variables in {done} of {alive} neurons", applied=bool(tables))
-    work.graph = with_tables(work.graph, mlp, tables, by=work.by)
+    return tables
 
 
 def _part(work: Workbench, neurons: Neurons, written: Real, counts: Mask) -> _Part:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -80,26 +81,11 @@ class Workbench:
                 return column.node, np.where(scored, -1, column.values.astype(np.int64))
         return None
 
-    def which_count(self, node: str, values: Real, before: Real, put: Callable[[int, Tensor], Tensor]) -> Mask:
-        """The positions at which it matters how a value varies.
-
-        All of them, unless every answer stays as it is when every position without a score gets one value per token (or
-        place), the mean of what the network had there.
-
-        Args:
-            node: whose value.
-            values: [n, width], that value, or the part of it in question.
-            before: [n, width], the same in the program as it was.
-            put: `(batch, part) → value` of the node with other values [b, s, width] in that part.
-        """
-        everywhere = np.ones(len(self.known), bool)
-        if self.apart is None:
-            return everywhere
-        held = values.copy()
-        for kind, mean in self.means_apart(before).items():
-            held[self.apart[1] == kind] = mean
-        kept = self.keeps(node, [put(k, part) for k, part in enumerate(self.known.tensors(held))])
-        return self.known.scored if kept == 1.0 else everywhere
+    def counting(self) -> Iterator[Mask]:
+        """Which positions may count: those that are scored, where these are told apart from the others; then all."""
+        if self.apart is not None:
+            yield self.known.scored
+        yield np.ones(len(self.known), bool)
 
     def means_apart(self, values: Real) -> dict[int, Real]:
         """Means of values [n, width] where nothing is scored, by the category that tells."""
@@ -123,6 +109,19 @@ class Workbench:
         added = tuple(s for s in sites if s not in old.sites)
         nodes = [replace(n, sites=(*n.sites, *added)) if n.id == node else n for n in self.graph.nodes]
         self.graph = self.graph.with_nodes(nodes, tensors=tensors)
+
+    def reaches(self, draft: Draft, selector: str, queries: NDArray[np.int64], places: Mask) -> bool:
+        """Whether a drafted selector looks at some of these places from some of these positions."""
+        asks = np.zeros(len(self.known), bool)
+        asks[queries] = True
+        marks = [
+            (torch.from_numpy(a), torch.from_numpy(p))
+            for a, p in zip(*map(self.known.batches, (asks, places)), strict=True)
+        ]
+        for (_, got), (ask, place) in zip(self.bench.each(draft.whole(), [selector]), marks, strict=True):
+            if bool(((got[selector] > 0) & place[:, None, :] & ask[:, :, None]).any()):
+                return True
+        return False
 
     def cost(self, node: str) -> float:
         """The bits of the symbolic nodes that a variable is made of."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb, log2
 
 import numpy as np
@@ -20,16 +20,44 @@ from exegesis.passes.raising.phrases import REFER
 Table = NDArray[np.int64]
 
 _MOST_VALUES = 400
+_MOST_PAIRS = 40
 _PERIODS = range(2, 7)
 _OTHER_AXIS = 4.0  # bits for comparing categories of different axes
+_UNREAD = 5.0  # bits for a variable that the head's own queries or keys are no function of
 
 
 @dataclass(frozen=True)
 class Relation:
-    """A selector that looks where a head does: what it costs to state, and how it is drafted."""
+    """A selector that looks where a head does.
+
+    Attributes:
+        bits: what it costs to state.
+        write: drafts it.
+        ends: the variables of query and key that decide, where there are two.
+    """
 
     bits: float
     write: Callable[[Draft], str]
+    ends: tuple[Column, Column] | None = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is known of a head beside what it looks at.
+
+    Attributes:
+        like: a node with one value per position.
+        place: the variable that holds the position itself.
+        causal: whether the head is masked.
+        asks: variables that decide what it asks for at a position: its query there is a function of them.
+        shows: variables that decide what a position shows: its key there is a function of them.
+    """
+
+    like: str
+    place: str
+    causal: bool
+    asks: frozenset[str] = frozenset()
+    shows: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -50,35 +78,34 @@ class _Seen:
         return self.queries[row], self.keys[column], self.looked[row, column] > 0
 
 
-def relation(pairs: Pairs, columns: Sequence[Column], *, like: str, place: str, causal: bool) -> Relation | None:
+def relation(pairs: Pairs, columns: Sequence[Column], site: Site) -> Relation | None:
     """The cheapest relation that holds exactly where a head looks, or None.
 
     Args:
         pairs: what the head looks at.
         columns: variables of categories, truth values or whole numbers.
-        like: a node with one value per position.
-        place: the variable that holds the position itself.
-        causal: whether the head is masked.
+        site: what is known of the head.
     """
     if pairs.looked.all():
-        return _everywhere(like, causal)
+        return _everywhere(site)
     known = [c for c in columns if c.kind != "real" and c.cls is None and len(np.unique(c.values)) <= _MOST_VALUES]
-    found = [r for c in known for r in _by_key(pairs, c, like, causal)]
+    found = [r for c in known for r in _by_key(pairs, c, site)]
     for query in known:
         for key in known:
             table = _table(pairs, query, key)
-            if ((table.looked == 0) | (table.looked == table.seen)).all():
-                found += list(_between(table, like, place, causal))
+            if not ((table.looked == 0) | (table.looked == table.seen)).all():
+                continue
+            odd = _UNREAD * ((query.node not in site.asks) + (key.node not in site.shows))
+            found += [replace(r, bits=r.bits + odd, ends=(query, key)) for r in _between(table, site)]
     return min(found, key=lambda r: r.bits, default=None)
 
 
-def _everywhere(like: str, causal: bool) -> Relation:
-    return Relation(
-        REFER, lambda d: d.add("symbolic.everywhere", [like], SELECTOR, {"causal": causal}, hint="everywhere")
-    )
+def _everywhere(site: Site) -> Relation:
+    attrs = {"causal": site.causal}
+    return Relation(REFER, lambda d: d.add("symbolic.everywhere", [site.like], SELECTOR, attrs, hint="everywhere"))
 
 
-def _by_key(pairs: Pairs, key: Column, like: str, causal: bool) -> Iterator[Relation]:
+def _by_key(pairs: Pairs, key: Column, site: Site) -> Iterator[Relation]:
     """Looks at keys by their own category."""
     values = key.values[pairs.key]
     held, others = np.unique(values[pairs.looked]), np.unique(values[~pairs.looked])
@@ -89,7 +116,7 @@ def _by_key(pairs: Pairs, key: Column, like: str, causal: bool) -> Iterator[Rela
     size = len(held) + len(others)
 
     def write(draft: Draft) -> str:
-        all_of_them = _everywhere(like, causal).write(draft)
+        all_of_them = _everywhere(site).write(draft)
         attrs = {"values": listed, "negated": negated}
         return draft.add("symbolic.where", [all_of_them, key.node], SELECTOR, attrs, hint=f"where_{key.node}")
 
@@ -105,44 +132,58 @@ def _table(pairs: Pairs, query: Column, key: Column) -> _Seen:
     return _Seen(query, key, queries, keys, seen, looked.astype(np.int64))
 
 
-def _between(table: _Seen, like: str, place: str, causal: bool) -> Iterator[Relation]:
+def _between(table: _Seen, site: Site) -> Iterator[Relation]:
     """Every relation of the known kinds that gives the table."""
     query, key = table.query, table.key
     alien = 0.0 if query.axis == key.axis and query.kind == key.kind else _OTHER_AXIS
     q, k, looked = table.cells
     apart = k.astype(np.int64) - q
     if looked.any() and not looked.all():
-        yield from _equal(query, key, apart, looked, alien, place, causal)
-        yield from _ordered(query, key, apart, looked, alien, place, causal)
+        yield from _equal(query, key, apart, looked, alien, site)
+        yield from _ordered(query, key, apart, looked, alien, site)
     if query.values.min() >= 0 and key.values.min() >= 0:
-        yield from _same_remainder(query, key, apart, looked, alien, causal)
-    yield from _same_class(table, alien, causal)
+        yield from _same_remainder(query, key, apart, looked, alien, site.causal)
+    yield from _same_class(table, alien, site.causal)
+    yield from _listed(query, key, q[looked], k[looked], site.causal)
 
 
-def _equal(
-    query: Column, key: Column, apart: Table, looked: Mask, alien: float, place: str, causal: bool
-) -> Iterator[Relation]:
+def _listed(query: Column, key: Column, asked: Table, given: Table, causal: bool) -> Iterator[Relation]:
+    """One by one."""
+    pairs = sorted({(int(q), int(k)) for q, k in zip(asked, given, strict=True)})
+    if len(pairs) > _MOST_PAIRS:
+        return
+    attrs = {"pairs": [list(p) for p in pairs], "causal": causal}
+    per_pair = log2(len(np.unique(query.values)) + 1) + log2(len(np.unique(key.values)) + 1)
+
+    def write(draft: Draft) -> str:
+        return draft.add(
+            "symbolic.related", [query.node, key.node], SELECTOR, attrs, hint=f"{key.node}_for_{query.node}"
+        )
+
+    yield Relation(3 * REFER + len(pairs) * per_pair, write)
+
+
+def _equal(query: Column, key: Column, apart: Table, looked: Mask, alien: float, site: Site) -> Iterator[Relation]:
     """key == query + by."""
-    by = int(apart[looked][0])
+    by, place = int(apart[looked][0]), site.place
     if not np.array_equal(apart == by, looked):
         return
     if query.node == key.node == place and by <= 0:
-        write = lambda d: d.add("symbolic.back", [place], SELECTOR, {"by": -by}, hint=f"back_{-by}")  # noqa: E731
-        yield Relation(REFER + integer_bits(by), write)
+        yield Relation(
+            REFER + integer_bits(by),
+            lambda d: d.add("symbolic.back", [place], SELECTOR, {"by": -by}, hint=f"back_{-by}"),
+        )
         return
 
     def match(draft: Draft) -> str:
         sought = _plus(draft, query, by)
-        return draft.add(
-            "symbolic.match", [sought, key.node], SELECTOR, {"causal": causal}, hint=f"{key.node}_is_{sought}"
-        )
+        hint = f"{key.node}_is_{sought}"
+        return draft.add("symbolic.match", [sought, key.node], SELECTOR, {"causal": site.causal}, hint=hint)
 
     yield Relation(3 * REFER + alien + (integer_bits(by) if by else 0), match)
 
 
-def _ordered(
-    query: Column, key: Column, apart: Table, looked: Mask, alien: float, place: str, causal: bool
-) -> Iterator[Relation]:
+def _ordered(query: Column, key: Column, apart: Table, looked: Mask, alien: float, site: Site) -> Iterator[Relation]:
     """key < query + by, and so on."""
     inside, outside = apart[looked], apart[~looked]
     for above in (True, False):
@@ -152,13 +193,13 @@ def _ordered(
         loose, strict = (">=", ">") if above else ("<=", "<")
         outer = int(outside.max()) if above else int(outside.min())
         by, sign = min(((bound, loose), (outer, strict)), key=lambda o: abs(o[0]))
-        if query.node == key.node == place and (by, sign) == (0, "<="):
-            yield _everywhere(place, True)
+        if query.node == key.node == site.place and (by, sign) == (0, "<="):
+            yield _everywhere(replace(site, causal=True))
             continue
 
         def write(draft: Draft, by: int = by, sign: str = sign) -> str:
             than = _plus(draft, query, by)
-            attrs = {"is": sign, "causal": causal}
+            attrs = {"is": sign, "causal": site.causal}
             return draft.add("symbolic.ordered", [than, key.node], SELECTOR, attrs, hint=f"{key.node}_ordered")
 
         yield Relation(3 * REFER + 2 + alien + (integer_bits(by) if by else 0), write)
