@@ -121,7 +121,7 @@ def test_verify_exits_as_it_judges(
 ) -> None:
     asked: dict[str, Any] = {}
 
-    def judge(run: RunFolder, loaded: str, signal: Any, **kwargs: Any) -> Verdict:
+    def judge(run: RunFolder, loaded: Any, signal: Any, **kwargs: Any) -> Verdict:
         asked.update(run=run, network=loaded, behavior=signal, **kwargs)
         return judged(load_graph(run.path), run.source(), right=right)
 
@@ -131,7 +131,8 @@ def test_verify_exits_as_it_judges(
     result = exegesis("verify", saved, *options)
     assert result.code == code
     assert json.loads(result.out)["holds"] is {1: False, 2: None}[code]
-    assert (asked["run"].path, asked["network"], asked["budget"], asked["seed"]) == (saved, network, "7s", 3)
+    assert (asked["run"].path, asked["budget"], asked["seed"]) == (saved, "7s", 3)
+    assert type(asked["network"].module).__name__ == "Tiny"
     after = json.loads((saved / "verdict.json").read_text())
     assert after["holds"] is {1: False, 2: None}[code]
     assert after["figures"]["agreement"]["test"]["value"] == right / 1000

@@ -186,16 +186,20 @@ def verify(
     """
     from exegesis.cli.printing import print_json, print_verdict, terminal, verdict_record
     from exegesis.cli.watch import watching
-    from exegesis.store import RunFolder, write_text
+    from exegesis.runtime import load
+    from exegesis.store import RunFolder
     from exegesis.verify import exit_code
     from exegesis.verify import verify as judged
 
     opened = RunFolder.open(run)
     signal = behavior_of(network, behavior)
     with watching(quiet or as_json) as progress:
-        verdict = judged(opened, network, signal, budget=budget, seed=seed, progress=progress)
+        loaded = load(network)
+        verdict = judged(opened, loaded, signal, budget=budget, seed=seed, progress=progress)
     if save:
-        write_text(opened.path / "verdict.json", verdict.to_json())
+        from exegesis.pipeline.conclude import rejudged
+
+        rejudged(opened, verdict, loaded, signal)
     if as_json:
         print_json(verdict_record(verdict))
     else:

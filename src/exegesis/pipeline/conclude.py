@@ -7,6 +7,7 @@ import resource
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -15,11 +16,12 @@ import numpy as np
 from exegesis.behavior import Answers, Behavior, Readout, SequenceSplit
 from exegesis.emit import About, Attempt, Step, emit_program, emit_report, measure_source
 from exegesis.evidence import Claim, Figures, Measurement, Status, Verdict, VerdictRule
-from exegesis.ir import Graph, legible_share, price, save_graph
+from exegesis.ir import Graph, legible_share, load_graph, price, save_graph
 from exegesis.passes.manager import Record
 from exegesis.pipeline.program import import_program
 from exegesis.runtime import Network
 from exegesis.runtime.answers import answers
+from exegesis.store import RunFolder
 
 _PACKAGES = ("exegesis", "torch", "numpy", "scipy", "scikit-learn")
 
@@ -104,26 +106,57 @@ def text(graph: Graph, says: About, behavior: Behavior) -> str:
     return emit_program(graph, about=says, readout=behavior.readout, tokens=behavior.vocabulary.labels)
 
 
-def report(
-    graph: Graph, source: str, says: About, verdict: Verdict, records: Sequence[Record], network: Network
-) -> str:
+def with_provenance(graph: Graph, records: Sequence[Record]) -> Graph:
+    """The program with what each pass tried, so that a report can be made from the files alone. Times stay out."""
+    passes = [
+        {
+            "name": r.name,
+            "stage": r.stage,
+            "guarantee": r.guarantee,
+            "skipped": r.skipped,
+            "before": r.before,
+            "after": r.after,
+            "nodes": [r.nodes_before, r.nodes_after],
+            "attempts": [[a.where, a.outcome, a.applied] for a in r.attempts],
+        }
+        for r in records
+    ]
+    return replace(graph, meta={**graph.meta, "passes": passes})
+
+
+def report(graph: Graph, source: str, says: About, verdict: Verdict, network: Network) -> str:
     """The page that a person would rather look at."""
     steps = [
         Step(
-            r.name,
-            r.stage,
-            r.guarantee,
-            tuple(Attempt(a.where, a.outcome, a.applied) for a in r.attempts),
-            r.skipped,
-            r.before,
-            r.after,
-            r.nodes_before,
-            r.nodes_after,
+            p["name"],
+            p["stage"],
+            p["guarantee"],
+            tuple(Attempt(*a) for a in p["attempts"]),
+            p["skipped"],
+            p["before"],
+            p["after"],
+            *p["nodes"],
         )
-        for r in records
+        for p in graph.meta.get("passes") or ()
     ]
     again = [f"exegesis verify RUN --network {network.name} --behavior behavior.json", "exegesis show RUN"]
     return emit_report(graph, source=source, about=says, verdict=verdict, steps=steps, rerun=again)
+
+
+def rejudged(run: RunFolder, verdict: Verdict, network: Network, behavior: Behavior) -> None:
+    """Puts a new verdict into a run: its file, the program's docstrings and the report. What the program does stays.
+
+    Raises:
+        InputError: the run is damaged, or the disk refuses.
+    """
+    graph, says = load_graph(run.path), about(network, behavior, verdict)
+    source = text(graph, says, behavior)
+    with RunFolder.create(run.path, force=True) as draft:
+        save_graph(graph, draft.work)
+        draft.write_text("program.py", source)
+        draft.write_text("verdict.json", verdict.to_json())
+        draft.write_text("report.html", report(graph, source, says, verdict, network))
+        draft.commit()
 
 
 def _peak_memory() -> float:

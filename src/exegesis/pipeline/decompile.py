@@ -17,7 +17,7 @@ from exegesis.ir.progress import Progress, Silent
 from exegesis.lift import Lifted, lift
 from exegesis.measure import Bench
 from exegesis.passes.manager import Manager, Pass, Setting
-from exegesis.pipeline.conclude import about, first_verdict, report, text, versions
+from exegesis.pipeline.conclude import about, first_verdict, report, text, versions, with_provenance
 from exegesis.pipeline.presets import STANDARD
 from exegesis.pipeline.program import Program
 from exegesis.pipeline.resume import State, checkpoints, fingerprint, latest, settle
@@ -75,20 +75,21 @@ def decompile(
         state = (latest(kept) if kept else None) or State(start.lifted.graph)
         before = sum(r.seconds for r in state.records)
         state = run_passes(start, passes, watch, state, kept)
+        graph = with_provenance(state.graph, state.records)
         watch.stage("judge", 1)
         watch.pass_started("agreement")
-        draft = text(state.graph, about(start.network, start.behavior, None), start.behavior)
+        draft = text(graph, about(start.network, start.behavior, None), start.behavior)
         seconds = before + time.perf_counter() - began
-        verdict = first_verdict(draft, state.graph, start.network, start.behavior, seed=seed, seconds=seconds)
+        verdict = first_verdict(draft, graph, start.network, start.behavior, seed=seed, seconds=seconds)
         watch.pass_done("agreement", ", ".join(f"{k} {m.value:.4f}" for k, m in verdict.figures.agreement.items()))
         says = about(start.network, start.behavior, verdict)
-        source = text(state.graph, says, start.behavior)
-        page = report(state.graph, source, says, verdict, state.records, start.network)
+        source = text(graph, says, start.behavior)
+        page = report(graph, source, says, verdict, start.network)
     except ExegesisError:
         if kept:
             kept.clear()  # what was refused once is refused again
         raise
-    return Program(state.graph, source, verdict, state.records, page)
+    return Program(graph, source, verdict, state.records, page)
 
 
 def prepare(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -110,8 +109,3 @@ def import_program(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def entries(program: Program, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """What a program says of rows given as plain mappings with `input_ids` and perhaps `position_ids`."""
-    return [program.run(r["input_ids"], r.get("position_ids")) for r in rows]
