@@ -75,7 +75,7 @@ class _Setup:
 
     def functions(self) -> dict[str, list[int]]:
         """Groups of variables by the function of the program that computes them; by variable where it has none."""
-        inner = [g for g, group in enumerate(self.groups) if not group.is_input]
+        inner = [g for g, group in enumerate(self.groups) if not group.is_input and group.is_legible]
         found: dict[str, list[int]] = {}
         for function in self.program.graph.functions:
             own = [g for g in inner if any(n.id in function.nodes for n in self.groups[g].nodes)]
@@ -209,7 +209,8 @@ def _equal_elsewhere(pool: Pool, group: int, base: np.ndarray, rng: Generator) -
 def _without_used(setup: _Setup, pool: Pool, n: int, counts: dict[str, _Count], rng: Generator) -> None:
     """Ablates all inner variables (or the inputs, where there are none), then those of each function."""
     functions = setup.functions()
-    everything = sorted({g for own in functions.values() for g in own}) or list(range(len(setup.groups)))
+    inner = [g for g, group in enumerate(setup.groups) if not group.is_input]
+    everything = inner or list(range(len(setup.groups)))
     if not everything:
         return
     named = {"": everything} | ({f"{name}: ": own for name, own in functions.items()} if len(functions) > 1 else {})

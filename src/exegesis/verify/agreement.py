@@ -77,7 +77,7 @@ def measure_agreement(
     beyond = _beyond(reference, split, np.asarray(rows[:asked]), same, [len(p) for p in places[:asked]])
     claim = None
     if threshold is not None:
-        witness = None if same.all() else _witness(split, int(at[int(np.argmin(same))]), said, network)
+        witness = None if same.all() else _first_difference(split, at, same, said, network)
         claim = _claim(name, _domain(reference, split), over, whole, threshold, witness)
     return Agreement(over, whole, beyond, claim, text)
 
@@ -163,7 +163,7 @@ def _compared(
     if same.all():
         return len(same), len(same), None
     first = int(np.argmin(same))
-    witness = _witness(split, int(at[first]), {int(at[first]): text[first]}, graph)
+    witness = _witness(split, int(at[first]), text[first], graph[at[first]])
     names = {"program": "program.py", "network": "program.json"}
     renamed = {names.get(key, key): value for key, value in witness.items()}
     return int(same.sum()), len(same), renamed
@@ -186,9 +186,16 @@ def one_program(found: Sequence[Agreement], seed: int) -> Claim | None:
     )
 
 
-def _witness(split: Split, at: int, said: Answers | dict[int, Answers], network: Answers) -> dict[str, Json]:
+def _first_difference(
+    split: Split, at: Int[np.ndarray, " k"], same: Bool[np.ndarray, " k"], said: Answers, network: Answers
+) -> dict[str, Json]:
+    first = int(at[int(np.argmin(same))])
+    return _witness(split, first, said[first], network[first])
+
+
+def _witness(split: Split, at: int, said: object, network: object) -> dict[str, Json]:
     """The input that the answer at this place of the split belongs to, and both answers."""
-    answers_ = {"program": plain(said[at]), "network": plain(network[at])}
+    answers_ = {"program": plain(said), "network": plain(network)}
     if not isinstance(split, SequenceSplit):
         return {"split": split.name, "row": at, **answers_}
     row = int(np.searchsorted(split.scored_offsets, at, side="right")) - 1

@@ -40,7 +40,8 @@ class Effort:
         unchanged: per variable and kind of swap, cases in which it should stay.
         null: per variable and null, cases.
         pools, pool_size: from how many lengths, and how many inputs of each.
-        variables: how many groups of variables are swapped one by one; the others only jointly.
+        legible, opaque: how many groups of variables are swapped one by one, of those that a reader of the program
+            sees and of those that are only values of the network; the others are swapped jointly.
         rounds: how often candidates are drawn until enough of them change the program's answer.
     """
 
@@ -49,7 +50,8 @@ class Effort:
     null: int = 64
     pools: int = 8
     pool_size: int = 48
-    variables: int = 24
+    legible: int = 24
+    opaque: int = 6
     rounds: int = 6
 
 
@@ -105,14 +107,11 @@ def _any_mixture(reference: Reference) -> bool:
 def _experiments(groups: Sequence[Aligned], partial: np.ndarray, effort: Effort, rng: Generator) -> list[Experiment]:
     if not groups:
         return []
-    symbolic = [
-        g for g, group in enumerate(groups) if any(n.op.startswith(("symbolic.", "input.")) for n in group.nodes)
-    ]
-    others = [g for g in range(len(groups)) if g not in symbolic]
-    chosen = [*symbolic, *rng.permutation(others).tolist()][: effort.variables]
-    single = [
-        Experiment(kind, g) for g in sorted(chosen) for kind in (WHOLE, ONE_POSITION) if kind == WHOLE or partial[g]
-    ]
+    order = rng.permutation(len(groups)).tolist()
+    legible = [g for g in order if groups[g].is_legible][: effort.legible]
+    opaque = [g for g in order if not groups[g].is_legible][: effort.opaque]
+    single = [Experiment(kind, g) for g in sorted([*legible, *opaque]) for kind in (WHOLE, ONE_POSITION)]
+    single = [e for e in single if e.kind == WHOLE or partial[e.group]]
     return [*single, Experiment(JOINT, -1)]
 
 
