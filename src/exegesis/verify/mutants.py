@@ -132,7 +132,7 @@ def _changes(value: Json, rng: Generator) -> Iterator[tuple[str, Json]]:
         yield OFFSET, value + 1
         yield OFFSET, value - 1
     elif isinstance(value, float):
-        yield from ((PERTURBED, value * factor) for factor in _FACTORS)
+        yield from ((PERTURBED, value * factor) for factor in _FACTORS if value)
         yield PERTURBED, value + 0.5
     elif isinstance(value, list | tuple):
         yield from _list_changes(list(value), rng)
