@@ -25,7 +25,7 @@ class Exchange:
 
     Attributes:
         accuracy: over exchanges that change the program's answer (over all, where none does).
-        null: the same with random subspaces of the same dimension.
+        null: the same with random subspaces of the same dimension; 0 where a variable fills all of its places.
         changed: how many exchanges change the program's answer.
     """
 
@@ -117,7 +117,9 @@ def exchange(
 
     rng = np.random.default_rng(seed)
     random = [np.linalg.qr(rng.normal(size=p.basis.shape[::-1]))[0].T for p in parts]
-    return Exchange(accuracy([p.basis for p in parts]), accuracy(random), int(changed.sum()))
+    whole = all(p.basis.shape[0] == p.basis.shape[1] for p in parts)
+    null = 0.0 if whole else accuracy(random)
+    return Exchange(accuracy([p.basis for p in parts]), null, int(changed.sum()))
 
 
 def _mixed(own: torch.Tensor, other: torch.Tensor, basis: Basis | None, place: int | None) -> torch.Tensor:

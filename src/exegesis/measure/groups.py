@@ -156,7 +156,7 @@ def _order(product: Table, g: int, identity: int) -> int:
     return k if x == identity else 0
 
 
-def _powers(product: Table, g: int, identity: int, count: int) -> Names:
+def _powers(product: Table, g: int, identity: int, count: int) -> Int[np.ndarray, " k"]:
     powers = [identity]
     for _ in range(count - 1):
         powers.append(int(product[powers[-1], g]))
@@ -171,11 +171,12 @@ def _inverse(elements: Names) -> Names:
 
 
 def _plainest(group: Group, table: Table) -> Group:
-    """The group after the renaming of its elements that lets most rows, columns and answers be called by themselves."""
+    """The group after the renaming that lets most rows, columns and answers be called by themselves, or else alike."""
     own = np.arange(group.order)
     best, plain = group, -1
     for rows, columns, answers in _renamings(group):
-        same = int((rows == own).sum() + (columns == own).sum() + (answers == own).sum())
+        same = sum(int((x == own).sum()) for x in (rows, columns, answers))
+        same += int((rows == columns).sum() + (rows == answers).sum())
         if same > plain:
             best = _named(group.kind, group.period, rows, columns, answers, table, group.associative)
             plain = same

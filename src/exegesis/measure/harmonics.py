@@ -78,7 +78,7 @@ class Concentration:
     @property
     def holds(self) -> bool:
         """Whether it is above every random naming, and clearly so."""
-        return self.value > 1.5 * self.null
+        return self.value > 1.2 * self.null
 
 
 def concentration(

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from exegesis.behavior import Argmax, Domain, ProductDomain, Readout
 from exegesis.ir import Graph, Node
+from exegesis.ir.spec import axis_size
 from exegesis.runtime import Executor
 
 Rows: TypeAlias = Int[np.ndarray, " r"]
@@ -68,7 +69,7 @@ class Pairs:
         if not isinstance(readout, Argmax) or [n.op for n in graph.inputs] != ["input.tokens"]:
             return "the answer is no largest logit over tokens"
         n = len(domain.positions[free[0]])
-        size = graph.axes[graph[graph.outputs[0]].type.axes[-1]].size if readout.outputs is None else None
+        size = axis_size(graph[graph.outputs[0]].type.axes[-1], graph)
         outputs = readout.outputs or tuple(range(size or 0))
         if len(outputs) != n or domain.size() > MOST_PAIRS:
             return f"{len(outputs)} outputs for {domain.size()} pairs of {n} tokens are no table of a group"

@@ -130,8 +130,10 @@ def _exchanged(
 
 def _explain(frequency: int, period: int, seen: Wave, parts: Mapping[str, Wave]) -> Response:
     sets: dict[Account, tuple[str, ...]] = {"product": ("product",)}
-    if 3 * frequency % period and 2 * frequency % period:  # else a companion is no wave of its own
-        sets |= {"doubled": ("doubled",), "accompanied": ("doubled", "companion")}
+    if 2 * frequency % period:  # else both waves are numbers, whose angles are 0 when doubled
+        sets["doubled"] = ("doubled",)
+        if 3 * frequency % period:  # else the companion's frequency is the wave's own
+            sets["accompanied"] = ("doubled", "companion")
     explained, companions = {}, 0.0
     for account, names in sets.items():
         explained[account], coefficients = _fit(seen, [parts[n] for n in names])

@@ -17,6 +17,7 @@ import numpy as np
 
 from exegesis.behavior import Argmax, Sign
 from exegesis.ir import Axis, Graph, Type, price
+from exegesis.ir.spec import axis_size
 from exegesis.measure import Bench
 from exegesis.passes.draft import Draft
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
@@ -87,7 +88,7 @@ def _variables(graph: Graph, draft: Draft) -> list[str]:
 
 
 def _observe(graph: Graph, bench: Bench, variables: list[str], seed: int) -> Observations:
-    classes = graph.axes[graph[graph.outputs[0]].type.axes[-1]].size or 0
+    classes = axis_size(graph[graph.outputs[0]].type.axes[-1], graph) or 0
     values = bench.at_scored(graph, variables)
     categories = {v: values[v].astype(np.int64) for v in variables if graph[v].type.kind == "category"}
     counts = {v: values[v].astype(np.float64) for v in variables if graph[v].type.kind == "real"}

@@ -15,10 +15,11 @@ from exegesis.passes.raising.arithmetic.mixing import Mixing, Slot
 from exegesis.passes.raising.arithmetic.names import Held, Tokens, called, form, votes
 from exegesis.passes.raising.arithmetic.program import Written
 
+_LEAST = 0.2  # share of a response that an account must explain for its frequency to be kept
 _GAIN = 0.02  # share of a response that companions must explain on top to be worth their lines
 
 
-def write_addition(pairs: Pairs, group: Group, frequencies: Sequence[int], draft: Draft, seed: int) -> Written:
+def write_addition(pairs: Pairs, group: Group, frequencies: Sequence[int], draft: Draft, seed: int) -> Written | None:
     """The program that a network runs over these frequencies of a cyclic group.
 
     Args:
@@ -27,23 +28,28 @@ def write_addition(pairs: Pairs, group: Group, frequencies: Sequence[int], draft
         frequencies: those that count.
         draft: where nodes are written.
         seed: of what is drawn.
+
+    Returns:
+        None where no account explains any of the frequencies.
     """
-    responses = [respond(pairs, group, f, seed) for f in frequencies]
+    every = [respond(pairs, group, f, seed) for f in frequencies]
+    figures = {f"frequency {r.frequency}, {a}": share for r in every for a, share in r.explained.items()}
+    responses = [r for r in every if max(r.explained.values()) >= _LEAST]
+    if not responses:
+        return None
     added = tuple(r.frequency for r in responses if r.adds)
     off = _companion([r for r in responses if r.adds])
-    waves = {f: _made(pairs, group, f, f in added, off) for f in frequencies}
-    weights, figures = _weigh(pairs, group, waves, seed)
-    for r in responses:
-        figures |= {f"frequency {r.frequency}, {a}": share for a, share in r.explained.items()}
+    waves = {r.frequency: _made(pairs, group, r.frequency, r.adds, off) for r in responses}
+    weights, fit = _weigh(pairs, group, waves, seed)
     product = tuple(f for f in weights if f not in added)
     added = tuple(f for f in weights if f in added)
     writer = _Writer(Tokens(pairs, group, draft), group.period, weights, {r.frequency: r for r in responses})
     parts = [writer.product(product)] if product else []
     parts += [writer.doubled(added, off, alone=not product)] if added else []
-    every = (*product, *added, *(2 * f % group.period for f in added if off))
-    spans = [plane(pairs.vectors(k), names, every, group.period) for k, names in enumerate((group.rows, group.columns))]
+    held = (*product, *added, *(2 * f % group.period for f in added if off))
+    spans = [plane(pairs.vectors(k), names, held, group.period) for k, names in enumerate((group.rows, group.columns))]
     inner = (writer.gathered, writer.angles)
-    return Written(writer.answer(parts), writer.tokens, (spans[0], spans[1]), inner, figures)
+    return Written(writer.answer(parts), writer.tokens, (spans[0], spans[1]), inner, fit | figures)
 
 
 def _companion(responses: Sequence[Response]) -> float:

@@ -161,7 +161,7 @@ class Search:
         return (mixed,) if mixed is not None else (alone,) if alone is not None else ()
 
 
-def directions(held: Float[np.ndarray, "r k"], values: Float[np.ndarray, "r width"]) -> Basis | None:
+def directions(held: Float[np.ndarray, "r entries"], values: Float[np.ndarray, "r width"]) -> Basis | None:
     """Orthonormal directions along which values move with a variable; None where they do not, or all directions do."""
     held, values = held - held.mean(0), values - values.mean(0)
     functions, strength, _ = np.linalg.svd(held, full_matrices=False)
