@@ -28,7 +28,7 @@ from exegesis.verify.tallies import Tally, settled
 RESAMPLE, MEAN, EQUAL = "resample", "mean", "resample among equal values"
 SURVIVES = Bound(at_least=0.95, lower_at_least=0.9)
 BREAKS = Bound(at_least=0.8, lower_at_least=0.7)
-_CASES, _POOLS, _POOL_SIZE, _RANDOM_SETS = 160, 8, 48, 4
+_CASES, _POOLS, _POOL_SIZE, _RANDOM_SETS = 160, 8, 48, 8
 _ROUNDS = 6
 
 
@@ -137,8 +137,9 @@ def _without_unused(setup: _Setup, pool: Pool, n: int, counts: dict[str, _Count]
         counts[name].own.add(kept)
         if counts[name].own.failure is None and not kept.all():
             counts[name].own.failure = _shown(pool, int(base[int(np.argmin(kept))]), f"{name} ablation of unused parts")
-        for _ in range(_RANDOM_SETS):
-            random = rng.permutation(len(setup.parts))[: len(setup.unused)].tolist()
+        order = rng.permutation(len(setup.parts))
+        for start in range(_RANDOM_SETS):  # sets that together hold every part about as often
+            random = order.take(range(start, start + len(setup.unused)), mode="wrap").tolist()
             few = np.arange(-(-n // _RANDOM_SETS))
             part = _parts_swapped(bare, base, source, random).take(few)
             counts[name].null.add(_kept(bare, part, clean[: _answers_in(bare, base[few])], at[few], mean))

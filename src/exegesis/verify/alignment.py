@@ -106,13 +106,16 @@ def label(node: Node) -> str:
 def align(graph: Graph, exported: ExportedNetwork) -> tuple[Aligned, ...]:
     """The variables that an answer depends on and that have sites, those at overlapping sites together, in order.
 
-    The network's output itself and values that are the same for all inputs are left out: there is nothing to swap.
+    The network's output itself and values that are the same for all inputs are left out: there is nothing to swap. So
+    are sums of writers: a residual stream is no value of the program, each reader adds up the writers for itself.
 
     Raises:
         InputError: a site that the network does not have.
     """
     groups: list[Aligned] = []
     for node in used(graph):
+        if node.op == "component.add":
+            continue
         sites = [s for s in node.sites if s.value != exported.output and not exported.is_constant(s.value)]
         places = tuple(resolve(site, node, graph, exported) for site in sites)
         if not places:
