@@ -77,7 +77,9 @@ def first_verdict(
         lifted_bits=float(graph.meta["lifted_bits"]),
         code_lines=size.lines,
         numbers_in_code=size.numbers,
-        numbers_in_tensors=sum(int(t.size) for t in graph.tensors.values()),
+        numbers_in_tensors=sum(
+            int(graph.tensors[t].size) for t in {t for n in graph.nodes for t in n.tensors.values()}
+        ),
         seconds=seconds,
         peak_memory_mb=_peak_memory(),
         seed=seed,
