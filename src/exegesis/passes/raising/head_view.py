@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -61,20 +61,37 @@ class HeadView:
         return mass / seen.clamp(min=1)[:, None], seen
 
     def preference_by_key(self, key: str) -> tuple[Tensor, Tensor]:
-        """How strongly each category of key is preferred: the mean over live queries of log attention relative to the
-        query's mean log attention.
+        """How strongly each category of key is preferred: the weights that explain log attention best, by least squares
+        over all pairs of a live query and a key that it sees, each query with a constant of its own.
 
-        Returns ([k] log weights relative to the mean, [k] how often each category could be looked at).
+        A plain mean would not do: a query that sees a preferred key spends its attention there.
+
+        Returns ([k] log weights up to a constant, [k] how often each category could be looked at).
         """
         size = self.sizes[key] + 1
-        total, seen = torch.zeros(size), torch.zeros(size)
+        moment, seen = torch.zeros(size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
+        gram = torch.zeros(size, size, dtype=torch.float64)
         for pattern, live, k in zip(self.patterns, self.live, self.variables[key], strict=True):
-            logs = pattern.clamp(min=1e-6).log()
-            visible = live[:, :, None] & (
-                torch.ones_like(pattern[0]).tril().bool() if self.causal else torch.ones_like(pattern[0]).bool()
-            )
-            centre = (logs * visible).sum(-1, keepdim=True) / visible.sum(-1, keepdim=True).clamp(min=1)
-            per_key = ((logs - centre) * visible).sum(1)
-            total.index_add_(0, k.long().flatten() + 1, per_key.flatten())
-            seen.index_add_(0, k.long().flatten() + 1, visible.sum(1).float().flatten())
-        return total / seen.clamp(min=1), seen
+            visible = self.visible(pattern) * live[:, :, None]
+            logs = pattern.clamp(min=1e-6).log() * visible
+            counted = visible.sum(-1).clamp(min=1).double()
+            held = torch.nn.functional.one_hot(k.long() + 1, size).to(pattern.dtype)
+            looked = torch.bmm(visible, held).double()  # [b, s, k], how many keys of each category a query sees
+            moment += torch.bmm(logs, held).sum((0, 1)) - torch.einsum("bsk,bs->k", looked, logs.sum(-1) / counted)
+            gram -= torch.einsum("bsk,bsl->kl", looked, looked / counted[..., None])
+            seen += looked.sum((0, 1))
+        weights = torch.linalg.pinv(gram + seen.diag(), hermitian=True, rtol=1e-9) @ moment
+        return weights.float(), seen.float()
+
+    def looking_everywhere(self) -> HeadView:
+        """The same head with its attention spread evenly over all that each query sees."""
+        patterns = []
+        for pattern in self.patterns:
+            visible = self.visible(pattern)
+            patterns.append((visible / visible.sum(-1, keepdim=True)).expand_as(pattern))
+        return replace(self, patterns=patterns)
+
+    def visible(self, pattern: Tensor) -> Tensor:
+        """Which keys a query of a pattern [b, s, t] sees: ones and zeros [s, t]."""
+        ones = torch.ones_like(pattern[0])
+        return ones.tril() if self.causal else ones

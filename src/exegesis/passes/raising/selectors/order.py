@@ -16,14 +16,15 @@ _STRONG = 0.5
 _USUAL = 0.25
 _EXCEPTIONS = 8
 _CLOSE = 0.6
+_ABOVE_CHANCE = 0.9
 
 
 def order(head: HeadView, draft: Draft) -> list[str]:
     """What: key variable above (or below) the query variable, all such keys or only the nearest in value.
 
-    Why valid: that selector is closer to the head's attention than looking everywhere. Categories that are hardly ever
-    looked at do not count as values; query categories that fit better as "less than any" are renamed so. Refuses when:
-    fewer than five categories are looked at, or more than eight query categories are exceptions.
+    Why valid: that selector is clearly closer to the head's attention than looking everywhere. Categories that are
+    hardly ever looked at do not count as values; query categories that fit better as "less than any" are renamed so.
+    Refuses when: fewer than five categories are looked at, or more than eight query categories are exceptions.
     """
     found = []
     for query in head.variables:
@@ -34,35 +35,50 @@ def order(head: HeadView, draft: Draft) -> list[str]:
 
 
 def _between(head: HeadView, draft: Draft, query: str, key: str) -> list[str]:
-    values = _values(head, key)
-    if int(values.sum()) < _FEWEST:
-        return []
-    keys = [_masked(k, values) for k in head.variables[key]]
     found = []
-    for above in (True, False):
-        for nearest in (True, False):
-            asked = [_masked(q, values) for q in head.variables[query]]
-            lowest = [torch.full_like(q, -1 if above else len(values)) for q in asked]
-            plain = _distance_by_category(head, query, _weights(head, asked, keys, above, nearest))
-            open_ = _distance_by_category(head, query, _weights(head, lowest, keys, above, nearest))
-            better = open_[1:] < (plain[1:].nan_to_num(1.0) - 0.1).clamp(max=_CLOSE)
-            odd = [int(c) for c in better.nonzero()[:, 0]]
-            best = torch.fmin(plain, open_)
-            there = best[~best.isnan()]
-            if len(there) and there.median() < _CLOSE and len(odd) <= _EXCEPTIONS:
+    for nearest in (True, False):
+        values = _values(head, key, nearest)
+        if int(values.sum()) < _FEWEST:
+            continue
+        for above in (True, False):
+            odd = _odd_queries(head, query, key, values, above, nearest)
+            if odd is not None:
                 found.append(_draft(head, draft, (query, key), values, odd, above, nearest))
     return found
 
 
+def _odd_queries(
+    head: HeadView, query: str, key: str, values: Tensor, above: bool, nearest: bool
+) -> dict[int, int] | None:
+    """Query categories that look at all values, and the category each asks by; None where order explains nothing."""
+    keys = [_masked(k, values) for k in head.variables[key]]
+    asked = [_masked(q, values) for q in head.variables[query]]
+    weights = _weights(head, asked, keys, above, nearest)
+    plain = _distance_by_category(head, query, weights)
+    odd: dict[int, int] = {}
+    extreme = -1 if above else int(values.nonzero()[-1]) + 1
+    if extreme < len(values):  # else there is no category beyond the greatest value
+        all_of_them = _weights(head, [torch.full_like(q, extreme) for q in asked], keys, above, nearest)
+        without = _distance_by_category(head, query, all_of_them)
+        better = without[1:] < (plain[1:].nan_to_num(1.0) - 0.1).clamp(max=_CLOSE)
+        odd = dict.fromkeys(better.nonzero()[:, 0].tolist(), extreme)
+        plain[[c + 1 for c in odd]] = torch.nan
+    even = head.looking_everywhere().patterns
+    known = [torch.where(w.isnan(), w, e) for e, w in zip(even, weights, strict=True)]
+    chance = _distance_by_category(head, query, known)
+    there = ~plain.isnan()
+    if len(odd) > min(_EXCEPTIONS, int(there.sum())) or not there.any():
+        return None
+    return odd if plain[there].median() < min(_CLOSE, _ABOVE_CHANCE * float(chance[there].median())) else None
+
+
 def _draft(
-    head: HeadView, draft: Draft, ends: tuple[str, str], values: Tensor, odd: Sequence[int], above: bool, nearest: bool
+    head: HeadView, draft: Draft, ends: tuple[str, str], values: Tensor, odd: dict[int, int], above: bool, nearest: bool
 ) -> str:
     query, key = ends
-    size = len(values)
     outside = (~values).nonzero()[:, 0].tolist()
     ignored = {c: -1 for c in outside if _occurs(head.variables[key], c)}
-    asked = {c: -1 for c in outside if _occurs(head.variables[query], c)}
-    asked |= dict.fromkeys(odd, -1 if above else size - 1)
+    asked = {c: -1 for c in outside if _occurs(head.variables[query], c)} | odd
     keys = _relabelled(draft, key, ignored, f"{key}_values")
     asks = _relabelled(draft, query, asked, f"sought_{query}")
     attrs = {"is": ">" if above else "<", "causal": head.causal}
@@ -124,16 +140,18 @@ def _distance_by_category(head: HeadView, query: str, weights: Sequence[Tensor])
     return torch.where(seen > 0, total / seen, torch.nan)
 
 
-def _values(head: HeadView, key: str) -> Tensor:
+def _values(head: HeadView, key: str, nearest: bool) -> Tensor:
     """Which categories are values, [size]: the run from the least to the greatest that queries look at above all else.
 
-    A category counts when that happens about as often as for others, given how often it can be looked at.
+    A category counts when that happens about as often as for others, given how often it can be looked at. One key gets
+    most of a query's attention where the `nearest` is sought; else many share it.
     """
     chosen, there = torch.zeros(head.sizes[key]), torch.zeros(head.sizes[key])
     for pattern, live, k in zip(head.patterns, head.live, head.variables[key], strict=True):
         visible = torch.ones_like(pattern[0]).tril() if head.causal else torch.ones_like(pattern[0])
         index, known = k.long().clamp(min=0).flatten(), (k >= 0).float().flatten()
-        chosen.index_add_(0, index, ((pattern > _STRONG) * live[:, :, None]).sum(1).flatten() * known)
+        most = 1.0 if nearest else pattern.max(-1, keepdim=True).values
+        chosen.index_add_(0, index, ((pattern > _STRONG * most) * live[:, :, None]).sum(1).flatten() * known)
         there.index_add_(0, index, (visible * live[:, :, None]).sum(1).flatten() * known)
     rate = chosen / there.clamp(min=1)
     values = torch.zeros(head.sizes[key], dtype=torch.bool)
