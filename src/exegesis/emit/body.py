@@ -22,6 +22,7 @@ from exegesis.emit.code import (
     statement,
 )
 from exegesis.emit.components import COMPONENT
+from exegesis.emit.docstrings import comment
 from exegesis.emit.naming import default_name, free_name, identifier
 from exegesis.emit.operators import crossed, operator
 from exegesis.emit.periodic import PERIODIC
@@ -145,9 +146,8 @@ class Body:
     def _settle(self, node_id: str) -> None:
         """Writes a waiting value down as a variable."""
         code = self._waiting.pop(node_id)
-        doc = self.graph[node_id].doc
-        if doc and node_id not in self._documented:
-            self._lines += [f"{' ' * INDENT}# {line}" for line in doc.splitlines()]
+        if node_id not in self._documented:
+            self._lines += comment(self.graph[node_id])
         self._write(f"{self._variable(node_id)} = ", code)
 
     def _input(self, node: Node) -> None:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from exegesis.behavior import Argmax, Readout, Sign
-from exegesis.emit.code import WIDTH
+from exegesis.emit.code import INDENT, WIDTH
 from exegesis.ir import Graph, Node
 
 
@@ -66,6 +66,16 @@ def places(nodes: Iterable[Node]) -> str:
                     axes[axis].append(k)
     named = [", ".join(labels)] if labels else []
     return "; ".join([*named, *(_place(module, axes) for module, axes in found.items())])
+
+
+def comment(node: Node) -> list[str]:
+    """Comment lines above the statement of a variable: what it holds, and where it lives in the network."""
+    where = places([node])
+    paragraphs = [*node.doc.splitlines(), *([f"In the network: {where}."] if where else [])]
+    pad = " " * INDENT
+    if len(paragraphs) == 2 and len(f"{pad}# {' '.join(paragraphs)}") <= WIDTH:
+        paragraphs = [" ".join(paragraphs)]
+    return [f"{pad}# {line}" for p in paragraphs for line in _wrapped(p, WIDTH - INDENT - 2)]
 
 
 def _place(module: str, axes: dict[str, list[int]]) -> str:

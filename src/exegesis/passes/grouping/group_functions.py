@@ -3,7 +3,8 @@
 What: a variable with an alignment becomes a function, together with the nodes that only it needs (its selector,
 renamed queries …), and with the variables that share its subspace.
 Why valid: nothing is computed differently; functions only say what belongs together.
-Refuses when: the program has no variable with an alignment; everything then stays in `run`.
+Refuses when: the program has no variable with an alignment; everything then stays in `run`, as does a variable that
+a line or two compute.
 Guarantee: exact.
 """
 
@@ -13,6 +14,8 @@ from dataclasses import dataclass, replace
 
 from exegesis.ir import Function, Graph, Level, Node
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
+
+_FEWEST = 4  # nodes; what a line or two say needs no function
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class GroupFunctions:
             if not _is_aligned(graph, node.id) or node.id in taken:
                 continue
             members = [n for n in _exclusive(graph, _together(graph, node)) if n not in taken]
+            if len(members) < _FEWEST:
+                continue
             taken.update(members)
             functions.append(Function(node.id, tuple(members)))
             attempts.append(Attempt(node.id, f"a function of {len(members)} nodes", True))

@@ -51,7 +51,7 @@ class NameVariables:
         common = {n for n, k in Counter(n.function for n in given.values()).items() if k > _TOO_COMMON}
         given = {i: n for i, n in given.items() if n.function not in common}
         nodes = [
-            replace(n, name=given[n.id].variable, doc=given[n.id].sentence or n.doc) if n.id in given else n
+            replace(n, name=given[n.id].variable or None, doc=given[n.id].sentence or n.doc) if n.id in given else n
             for n in graph.nodes
         ]
         functions = _named_functions(graph, given)

@@ -154,6 +154,12 @@ def measured(graph: Graph, node: Node, labels: Labels) -> Named | None:
             equal = "_or_equal" if selector.attrs["is"].endswith("=") else ""
             sentence = f"How many positions hold a {side}{_words(equal)} {_words(what)}."
             return Named(f"count_of_{side}{equal}_{what}s", f"{side}{equal}", sentence)
+        case "symbolic.where" if graph[selector.inputs[1]].type.kind == "bool":
+            _, how = _place(graph, graph[selector.inputs[0]], labels)
+            what = _words(labels.of(selector.inputs[1]))
+            return Named(
+                f"count_where_{labels.of(selector.inputs[1])}", "how_many", f"At how many positions {what} {how}."
+            )
         case "symbolic.where" if len(selector.attrs["values"]) <= 2:
             values = [labels.token(v) for v in selector.attrs["values"]]
             _, how = _place(graph, selector, labels)
@@ -168,19 +174,32 @@ def measured(graph: Graph, node: Node, labels: Labels) -> Named | None:
 
 
 def combined(graph: Graph, node: Node, labels: Labels) -> Named | None:
-    """A linear form with few whole coefficients."""
-    if node.op != "symbolic.form" or len(node.attrs["terms"]) > 3 or node.attrs["plus"]:
+    """A linear form with few whole coefficients, unless all that is done with it is to compare it once."""
+    if node.op != "symbolic.form" or len(node.attrs["terms"]) > 3:
+        return None
+    users = graph.users(node.id)
+    if len(users) == 1 and users[0].op == "symbolic.compare" and not node.sites:
         return None
     parts: list[str] = []
     for coefficient, source, cls in sorted(node.attrs["terms"], key=lambda t: t[0] < 0):
         label = labels.token(cls) if cls is not None else labels.of(node.inputs[source])
-        if not float(coefficient).is_integer() or not label.isascii() or not label:
+        if not float(coefficient).is_integer() or not label.isascii() or not label or label == f"token{cls}":
             return None
         sign = "minus_" if coefficient < 0 else "plus_" if parts else ""
         times = "" if abs(coefficient) == 1 else f"{int(abs(coefficient))}_"
         parts.append(f"{sign}{times}{label}")
+    if plus := node.attrs["plus"]:
+        parts.append(f"{'minus' if plus < 0 else 'plus'}_{abs(plus)}")
     name = "_".join(parts).lower()
-    return Named(name, name, "")
+    if not f"n_{name}".isidentifier():
+        return None
+    return Named(name, "" if len(users) == 1 and plus and not node.sites else name, "")
+
+
+def judged(graph: Graph, node: Node, labels: Labels) -> Named | None:
+    """Several truth values at once."""
+    names = {"symbolic.and": "all_hold", "symbolic.or": "some_hold"}
+    return Named(names[node.op], names[node.op] if node.sites else "", "") if node.op in names else None
 
 
 NAMERS: tuple[Namer, ...] = (
@@ -194,6 +213,7 @@ NAMERS: tuple[Namer, ...] = (
     tallied,
     measured,
     combined,
+    judged,
 )
 
 

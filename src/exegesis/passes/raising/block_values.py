@@ -49,9 +49,16 @@ class BlockValues:
             heads = got[0][node].shape[1]
             return [[v[node][:, h * heads // block.heads] for v in got] for h in range(block.heads)]
 
-        pairs = [by_head(e) for e in ends] if ends else [[], []]
-        plain = [by_head(n) for n in (block.pattern, scores, block.values, block.mix)]
-        return cls(*plain, *pairs, left=list(range(block.heads)))
+        asked, shown = [by_head(e) for e in ends] if ends else ([], [])
+        return cls(
+            patterns=by_head(block.pattern),
+            scores=by_head(scores),
+            contributed=by_head(block.values),
+            gathered=by_head(block.mix),
+            asked=asked,
+            shown=shown,
+            left=list(range(block.heads)),
+        )
 
     def mix_with(self, number: int, parts: list[Tensor]) -> list[Tensor]:
         """The block's mix, per batch, with other values [b, s, e] in the place of one head."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from exegesis.passes.draft import Draft
 from exegesis.passes.raising.clusters import Clusters, cluster, decides
 from exegesis.passes.raising.columns import Column, Mask
 from exegesis.passes.raising.hard_heads import Pairs
-from exegesis.passes.raising.head_view import SEQUENCE
+from exegesis.passes.raising.head_view import SELECTOR, SEQUENCE
 from exegesis.passes.raising.phrases import REFER
 from exegesis.passes.raising.workbench import Workbench, class_axis
 
@@ -131,26 +130,25 @@ def offer(
     counted = np.unique(queries)
     held = work.known.values(draft.whole(), [tally])[tally][counted]
     telling = of.telling
-    if telling and not np.ptp(held[:, telling], axis=0).any():
-        _put(work, "symbolic.width", [chosen], Type("int", SEQUENCE), "width", sites)
-    elif falls_back or ((held > 0).sum(1) <= 1).all():
-        axis = type.axes[-1]
-        _put(work, "symbolic.copy", [chosen, of.column.node], Type("category", SEQUENCE, axis), "copied", sites)
-    else:
-        for op, hint in (("symbolic.count", "seen"), ("symbolic.share", "share")):
-            _put(work, op, [chosen, of.column.node], type, hint, sites, telling)
-
-
-def _put(
-    work: Workbench,
-    op: str,
-    inputs: list[str],
-    type: Type,
-    hint: str,
-    sites: tuple[Site, ...],
-    classes: Sequence[int] = (),
-) -> None:
     draft = work.draft()
-    node = draft.add(op, inputs, type, hint=hint, sites=sites)
+    if telling and not np.ptp(held[:, telling], axis=0).any():
+        found = {draft.add("symbolic.width", [chosen], Type("int", SEQUENCE), hint="width", sites=sites): telling}
+    elif falls_back or ((held > 0).sum(1) <= 1).all():
+        kind = Type("category", SEQUENCE, type.axes[-1])
+        found = {draft.add("symbolic.copy", [chosen, of.column.node], kind, hint="copied", sites=sites): telling}
+    else:
+        found = _tallied(draft, chosen, of, type, sites)
     work.graph = draft.whole()
-    work.offer(node, classes)
+    for node, classes in found.items():
+        work.offer(node, classes)
+
+
+def _tallied(draft: Draft, chosen: str, of: Gathers, type: Type, sites: tuple[Site, ...]) -> dict[str, list[int]]:
+    """How many hold each category, and which share; of truth values, how many hold. With the classes that tell."""
+    column, telling = of.column.node, of.telling
+    share = draft.add("symbolic.share", [chosen, column], type, hint="share", sites=sites)
+    if of.column.kind == "bool":
+        there = {"values": [1], "negated": False}
+        true = draft.add("symbolic.where", [chosen, column], SELECTOR, there, hint=f"where_{column}")
+        return {draft.add("symbolic.width", [true], Type("int", SEQUENCE), hint="width", sites=sites): [], share: [1]}
+    return {draft.add("symbolic.count", [chosen, column], type, hint="seen", sites=sites): telling, share: telling}

@@ -155,7 +155,8 @@ def _replace(
         work.note(label, f"{chosen} over {gathered.column.node}, {looks.rest.value}", applied=kept == 1.0, keeps=kept)
         if kept < 1.0:
             continue
-        sites = tuple(replace(s, index=(*s.index, ("head", number))) for s in work.graph[block.mix].sites)
+        located = work.graph[block.mix].sites
+        sites = tuple(replace(s, index=(*s.index, ("head", number)), label=label) for s in located)
         out = write_weight(work.graph, block, head)
         tensors = {"weight": (stand.weight @ out).astype(np.float32), "bias": (resting @ out).astype(np.float32)}
         written = draft.add(

@@ -49,6 +49,16 @@ class RaiseLayers:
 
     def run(self, graph: Graph, setting: Setting) -> Outcome:
         """The graph with every head and every group of neurons replaced that could be read exactly."""
+        work = self.read(graph, setting)
+        offered = tuple(o for o in work.graph.outputs[1:] if work.graph[o].level is Level.SYMBOLIC)
+        outputs = (work.graph.outputs[0], *offered)
+        if offered and (answer := raise_answer(work, setting.readout)) is not None:
+            work.note("answer", f"{answer} gives every answer", applied=True)
+            outputs = (answer,)
+        return Outcome(replace(work.graph, outputs=outputs).pruned(), tuple(work.attempts))
+
+    def read(self, graph: Graph, setting: Setting) -> Workbench:
+        """Everything that could be read, also what the answer turns out not to need."""
         work = Workbench.on(graph, setting.fit, NAME, setting.seed)
         blocks = {b.write for b in attention_blocks(graph)}
         found = {m.out: m for m in mlps(graph)}
@@ -57,8 +67,4 @@ class RaiseLayers:
                 raise_block(work, node.id)
             if node.id in found:
                 raise_mlp(work, found[node.id])
-        offered = [o for o in work.graph.outputs[1:] if work.graph[o].level is Level.SYMBOLIC]
-        if offered and (answer := raise_answer(work, setting.readout)) is not None:
-            work.note("answer", f"{answer} gives every answer", applied=True)
-            return Outcome(replace(work.graph, outputs=(answer,)).pruned(), tuple(work.attempts))
-        return Outcome(replace(work.graph, outputs=(work.graph.outputs[0], *offered)).pruned(), tuple(work.attempts))
+        return work

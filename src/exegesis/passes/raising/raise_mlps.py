@@ -17,7 +17,6 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from exegesis.ir import Site
 from exegesis.passes.raising.clusters import Codes, cluster, codes_of
 from exegesis.passes.raising.columns import Column, Mask
 from exegesis.passes.raising.describe import describe
@@ -229,10 +228,12 @@ def _locate(work: Workbench, mlp: Mlp, node: str, neurons: Neurons, width: int) 
     """Notes that a variable lives in these neurons."""
     basis = np.eye(width, dtype=np.float32)[neurons]
     name = f"{node}.{mlp.layer}.neurons"
-    sites = [replace(s, basis=name) for s in work.graph[mlp.active].sites]
+    label = f"{mlp.layer} neurons {_ranges(neurons)}"
+    sites = [replace(s, basis=name, label=label) for s in work.graph[mlp.active].sites]
     work.locate(node, sites, {name: basis})
 
 
-def neurons_of(site: Site, basis: Real) -> list[int]:
-    """The neurons that a site names by a basis of unit vectors."""
-    return sorted(int(k) for k in np.flatnonzero(np.abs(basis).sum(0)))
+def _ranges(neurons: Neurons) -> str:
+    """Ascending numbers, runs of them as ranges: `1–14, 20`."""
+    runs = np.split(neurons, np.flatnonzero(np.diff(neurons) > 1) + 1)
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs)
