@@ -17,6 +17,8 @@ from exegesis.measure import Bench
 from exegesis.passes.draft import Draft
 from exegesis.passes.manager import Setting
 from exegesis.passes.raising.head_view import HeadView
+from exegesis.passes.raising.observations import Observations
+from exegesis.runtime import Executor
 
 STREAM = Type("real", ("batch", "pos", "d_model"))
 PER_HEAD = Type("real", ("batch", "head", "pos", "d_head"))
@@ -164,6 +166,32 @@ def view_of(
     return HeadView(patterns, live, variables, sizes, first, causal), Draft(graph, "test")
 
 
+def written(write: Callable[[Draft], str], seen: Observations) -> Array:
+    """What nodes say that are drafted over the variables of observations: run as a program, [n] or [n, outputs]."""
+    every = ("batch", "pos")
+    axes = {a.name: a for a in (*map(Axis, every), Axis("answer", max(seen.classes, 1)))}
+    nodes, values = [], {}
+    for name, column in seen.categories.items():
+        axes[f"of_{name}"] = Axis(f"of_{name}", seen.sizes[name])
+        nodes.append(Node(name, "input.tokens", (), Type("category", every, f"of_{name}")))
+        values[name] = torch.from_numpy(column)[None]
+    for name, table in seen.counts.items():
+        axes[f"of_{name}"] = Axis(f"of_{name}", table.shape[1])
+        nodes.append(Node(name, "input.array", (), Type("real", (*every, f"of_{name}"))))
+        values[name] = torch.from_numpy(table)[None]
+    draft = Draft(Graph(tuple(nodes), (nodes[0].id,), axes=axes), "test")
+    last = write(draft)
+    graph = draft.whole(outputs=(last,))
+    check(graph)
+    found: Array = (
+        Executor(graph)
+        .run(values, [last])[last]
+        .expand(1, len(seen), *[-1] * (len(graph[last].type.axes) - 2))[0]
+        .numpy()
+    )
+    return found
+
+
 @dataclass(frozen=True)
 class Toolbox:
     """Everything above, for tests."""
@@ -176,6 +204,7 @@ class Toolbox:
     split_of = staticmethod(split_of)
     setting_of = staticmethod(setting_of)
     view_of = staticmethod(view_of)
+    written = staticmethod(written)
 
 
 @pytest.fixture(scope="session")
