@@ -68,12 +68,14 @@ def answer_wave(logits: Float[np.ndarray, "r n"], group: Group, frequency: int) 
 def doubled(frequency: int, a: Rows, b: Rows, period: int) -> Wave:
     """The sum of two waves with its angle doubled at its length."""
     z = turn(frequency, a, period) + turn(frequency, b, period)
-    return np.where(np.abs(z) < 1e-9, 0, z * z / np.maximum(np.abs(z), 1e-9))
+    twice: Wave = np.where(np.abs(z) < 1e-9, 0, z * z / np.maximum(np.abs(z), 1e-9))
+    return twice
 
 
 def companion(frequency: int, a: Rows, b: Rows, period: int) -> Wave:
     """The sum of two waves at twice the frequency."""
-    return turn(2 * frequency, a, period) + turn(2 * frequency, b, period)
+    added: Wave = turn(2 * frequency, a, period) + turn(2 * frequency, b, period)
+    return added
 
 
 def plane(vectors: Float[np.ndarray, "n width"], names: Rows, frequencies: Sequence[int], period: int) -> np.ndarray:

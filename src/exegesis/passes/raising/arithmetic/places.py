@@ -19,6 +19,7 @@ from exegesis.measure.pairs import Pairs
 _ROWS = 512  # exchanges per place that is tried
 _SAMPLE = 4096  # pairs that directions are found on
 _SURE = 0.98
+_ABOVE = 0.2  # how far an interchange must be above that of random subspaces
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +58,10 @@ def candidates(pairs: Pairs) -> Iterator[tuple[Node, ...]]:
     for node in graph.nodes:
         if node.id in closed or node.id in starts or not all(node.id in a for a in after):
             continue
-        writers = [_with_constants(graph, i) for i in node.inputs if i in depends]
-        if node.op == "component.add" and len(writers) > 1 and all(_holds(w) for w in writers):
-            yield tuple(writers)
+        writers = [i for i in node.inputs if i in depends]
+        made = [_with_constants(graph, i) for i in writers]
+        if node.op == "component.add" and len(made) > 1 and not starts.issuperset(writers) and all(map(_holds, made)):
+            yield tuple(made)
         if _holds(node):
             yield (node,)
 
@@ -93,7 +95,7 @@ class Search:
 
     Args:
         program: the program.
-        least: the accuracy that an interchange must have; that of random subspaces must stay below half of it.
+        least: the accuracy that an interchange must have.
         seed: draws pairs.
     """
 
@@ -133,7 +135,7 @@ class Search:
 
     def accepts(self, placed: Placed) -> bool:
         """Whether the interchange is accurate enough, and random subspaces do not do as well."""
-        return placed.found.accuracy >= self._least and placed.found.null < 0.5 * self._least
+        return placed.found.accuracy >= max(self._least, placed.found.null + _ABOVE)
 
     def at_carrier(self, variables: Sequence[str], which: int, basis: Basis) -> Placed:
         """Variables that are a part of the vectors of tokens, exchanged at one of the two tokens alone."""
