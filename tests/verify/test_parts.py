@@ -102,6 +102,26 @@ def test_a_head_that_is_written_to_is_that_head(how: str) -> None:
         assert torch.equal(zeroed[..., rest], flat[..., rest])
 
 
+class OneHead(nn.Module):
+    """Attention without an axis of heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.place = nn.Embedding(5, 8), nn.Embedding(9, 8)
+        self.query, self.value, self.unembed = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        x = self.embed(input_ids) + self.place(torch.arange(input_ids.shape[1]))
+        x = x + (self.query(x) @ x.transpose(1, 2)).softmax(-1) @ self.value(x)
+        return self.unembed(x)
+
+
+def test_a_single_head_needs_no_axis() -> None:
+    (part,) = find_parts(opened(OneHead()))
+    assert part.is_head
+    assert part.place.selected is None
+
+
 class Flat(nn.Module):
     def __init__(self) -> None:
         super().__init__()

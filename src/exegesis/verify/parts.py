@@ -203,16 +203,18 @@ def _op(value: Value) -> str:
     return value.op.removeprefix("aten.").split(".", 1)[0]
 
 
-def _mixes(exported: ExportedNetwork) -> Iterator[tuple[str, int]]:
-    """Values that an attention mixes, [b, …] with an axis of heads, and which axis that is."""
+def _mixes(exported: ExportedNetwork) -> Iterator[tuple[str, int | None]]:
+    """Values that an attention mixes, [b, …], and which axis is that of its heads; None where it has a single one."""
     for value in exported.values.values():
         if _op(value).startswith(("scaled_dot_product", "_scaled_dot_product")) and len(value.shape) == 4:
             yield value.name, 1
-        elif _op(value) in ("softmax", "_softmax") and len(value.shape) == 4:
-            yield from _mixed_by(exported, value)
+        elif _op(value) in ("softmax", "_softmax"):
+            over_keys = len(value.shape) == 3 and value.shape[1:] == (None, None)
+            if over_keys or len(value.shape) == 4:
+                yield from _mixed_by(exported, value)
 
 
-def _mixed_by(exported: ExportedNetwork, softmax: Value) -> Iterator[tuple[str, int]]:
+def _mixed_by(exported: ExportedNetwork, softmax: Value) -> Iterator[tuple[str, int | None]]:
     readers: dict[str, list[Value]] = {}
     for value in exported.values.values():
         for read in value.reads:
@@ -221,11 +223,11 @@ def _mixed_by(exported: ExportedNetwork, softmax: Value) -> Iterator[tuple[str, 
     while stack:
         name = stack.pop()
         for value in readers.get(name, []):
-            if value.name in seen or len(value.shape) != 4:
+            if value.name in seen or len(value.shape) != len(softmax.shape):
                 continue
             seen.add(value.name)
             if _op(value) in ("matmul", "bmm"):
-                yield value.name, 1
+                yield value.name, 1 if len(value.shape) == 4 else None
             elif _op(value) == "einsum" and (axis := _einsum_heads(exported, value, name)) is not None:
                 yield value.name, axis
             elif _op(value) in _THROUGH:
@@ -242,17 +244,19 @@ def _einsum_heads(exported: ExportedNetwork, value: Value, pattern: str) -> int 
     return found[3].index(operand[1]) if len(operand) == 4 and operand[1] in found[3] else None
 
 
-def _heads(value: Value, axis: int, inside: frozenset[str]) -> Iterator[Part]:
-    heads, width = value.shape[axis], value.shape[-1]
+def _heads(value: Value, axis: int | None, inside: frozenset[str]) -> Iterator[Part]:
+    width = value.shape[-1] or 1
+    if axis is None:
+        yield Part(f"{_label(value)} head", Place(value.name, _label(value), 0, 1, None, None, width, 0), inside)
+        return
+    heads = value.shape[axis]
     for head in range(heads or 0):
         selected = torch.zeros(heads or 0, dtype=torch.bool)
         selected[head] = True
         shape = [len(selected) if i == axis else 1 for i in range(4)]
         label = f"{_label(value)} head {head}"
         position = 1 if axis == 2 else 2
-        yield Part(
-            label, Place(value.name, label, 0, position, selected.reshape(shape), None, width or 1, head), inside
-        )
+        yield Part(label, Place(value.name, label, 0, position, selected.reshape(shape), None, width, head), inside)
 
 
 def _whole(value: Value) -> Place:
