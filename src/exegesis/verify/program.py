@@ -121,11 +121,12 @@ class Judged:
         cost = price(self.graph)
         # A program that was never lifted (written by hand) is measured against itself.
         lifted = self.graph.meta.get("lifted_bits", cost.total_bits)
+        held = {name for node in self.graph.nodes for name in node.tensors.values()}  # not the bases of alignments
         sizes: dict[str, Any] = {
             "opaque_bits": cost.opaque_bits,
             "lifted_bits": lifted,
             "legible_share": legible_share(cost.opaque_bits, lifted),
-            "numbers_in_tensors": sum(int(t.size) for t in self.graph.tensors.values()),
+            "numbers_in_tensors": sum(int(self.graph.tensors[name].size) for name in held),
         }
         if self.before is not None:
             sizes |= {"code_lines": self.before.code_lines, "numbers_in_code": self.before.numbers_in_code}
