@@ -57,7 +57,7 @@ class Tree:
         return _REFER + self.condition.bits + self.yes.bits + self.no.bits
 
     def said(self, seen: Observations) -> Answers:
-        """Its answers at the observations."""
+        """Its answers at the observations that it was grown on."""
         if self.leaf is not None:
             return self.leaf.said
         assert self.condition is not None

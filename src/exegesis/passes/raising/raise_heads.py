@@ -23,7 +23,7 @@ from exegesis.measure import Bench
 from exegesis.passes.draft import Draft
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 from exegesis.passes.raising.head_view import SEQUENCE, HeadView
-from exegesis.passes.raising.heads import Block, attention_blocks, without_head, write_weight
+from exegesis.passes.raising.heads import Block, attention_blocks, splice_head, write_weight
 from exegesis.passes.raising.selectors import PARTITIONS, SELECTORS
 
 NAME = "raise_heads"
@@ -327,7 +327,7 @@ def _drop(state: _State, block: Block, head: int, mean: Tensor) -> None:
     held = draft.add(
         "component.constant", [state.categories[0]], write.type, hint=f"{block.write}.held", tensors={"value": vector}
     )
-    _splice(state, draft, block, head, held)
+    state.graph = splice_head(state.graph, draft, block, head, held, NAME)
 
 
 def _replace(state: _State, block: Block, head: int, selector: str, value: str, table: Tensor) -> None:
@@ -340,16 +340,4 @@ def _replace(state: _State, block: Block, head: int, selector: str, value: str, 
     written = draft.add(
         "component.linear", [share], write.type, hint=f"{block.write}.from_{share}", tensors={"weight": weight}
     )
-    _splice(state, draft, block, head, written)
-
-
-def _splice(state: _State, draft: Draft, block: Block, head: int, written: str) -> None:
-    """Cuts the head out of its block and lets `written` into the stream beside what is left of it."""
-    graph, write = without_head(state.graph, block, head)
-    graph = graph.with_nodes([*graph.nodes, *draft.nodes.values()], tensors=draft.tensors, axes=draft.axes)
-    if write is None:
-        state.graph = graph.replacing({block.write: written})
-        return
-    both = Draft(graph, NAME)
-    total = both.add("component.add", [write, written], graph[write].type, hint=f"{write}.with")
-    state.graph = both.into({write: total})
+    state.graph = splice_head(state.graph, draft, block, head, written, NAME)

@@ -121,7 +121,7 @@ def largest(seen: Observations, tolerance: float, answer: Type) -> list[Readout]
         among = outputs[outputs < values.shape[1]]
         if len(among) < 2:
             continue
-        among = _as_range(among, values.shape[1])
+        among = _as_range(among)
         said = most(values, among)
         bits = 2 * _REFER + 2 * integer_bits(len(among)) + seen.price_of([name])
 
@@ -236,7 +236,7 @@ def _apply(table: dict[int, int], values: NDArray[np.int64]) -> NDArray[np.int64
     return np.array([table.get(int(k), int(k)) for k in keys])[inverse]
 
 
-def _as_range(among: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+def _as_range(among: NDArray[np.int64]) -> NDArray[np.int64]:
     """A run of neighbours that covers the classes when few gaps have to be filled (unseen answers of the same kind)."""
     run = np.arange(among[0], among[-1] + 1)
     return run if len(run) - len(among) <= max(2, len(among) // 4) else among
