@@ -1,8 +1,8 @@
-"""Decompiles compiled RASP programs; prints how exact each program is, and whether its variables are where they were put.
+"""Decompiles compiled RASP programs; prints how exact each program is, and which variables are where they were put.
 
     python -m benchmarks.tracr [MODELS] [--strings N]
 
-MODELS is a folder of compiled networks, each with the `about.json` that says which heads and neurons carry which variable
+MODELS is a folder of compiled networks, each with the `about.json` that says which heads and neurons carry what
 (by default `../shared/models/tracr` beside the checkout). That file is read after decompiling, to compare with.
 
 Columns: share of the domain's strings on which the program says what the network says (all strings where there are at

@@ -25,31 +25,31 @@ _PERIODS = range(2, 13)
 _WEIGHTS = tuple((a, b) for a in (1, 2, 3) for b in (1, -1, 2, -2, 3, -3) if a != abs(b) or a == 1)
 _WEIGHTS_OF_THREE = tuple((1, b, c) for b in (1, -1, 2, -2) for c in (1, -1, 2, -2))
 _MOST_ROWS = 64
+_MOST_VALUES = 40_000_000
 _LONG = 60.0  # bits; a shorter phrase about one variable makes it idle to look at two
 
 
-def deciding(target: Codes, columns: Sequence[Column], *, most: int = 3) -> list[tuple[Column, ...]]:
-    """The smallest sets of columns (of up to `most`) whose values decide a target: [n] codes.
+def deciding(target: Codes, columns: Sequence[Column], *, most: int = 3) -> Iterator[list[tuple[Column, ...]]]:
+    """Sets of columns (of up to `most`) whose values decide a target ([n] codes): single columns, then pairs …
 
-    A set counts only when it has far fewer combinations of values than there are observations: else all is decided.
+    A set counts only when it has far fewer combinations of values than there are observations: else all is decided. Of
+    sets of three, only those count without a smaller one that decides.
     """
     informative = [c for c in columns if c.codes.max(initial=0) > 0]
     fewest = max(4, len(target) // 4)
     codes: dict[tuple[int, ...], Codes] = {(i,): c.codes for i, c in enumerate(informative)}
+    decided = False
     for size in range(1, most + 1):
         found = [k for k, code in codes.items() if code.max(initial=0) < fewest and decides(code, target)]
-        if found:
-            return [tuple(informative[i] for i in k) for k in found]
-        if size == most:
-            break
+        decided |= bool(found)
+        yield [tuple(informative[i] for i in k) for k in found]
         wider = {}
+        if size == most or (decided and size > 1) or len(codes) * len(informative) * len(target) > _MOST_VALUES:
+            return
         for key, code in codes.items():
             for j in range(key[-1] + 1, len(informative)):
                 wider[*key, j] = joint(code, informative[j].codes)
         codes = wider
-        if len(codes) * len(target) > 4_000_000:
-            break
-    return []
 
 
 def describe(target: Codes, columns: Sequence[Column]) -> Phrase | None:
@@ -67,8 +67,11 @@ def descriptions(target: Codes, columns: Sequence[Column]) -> list[Phrase]:
     same = [itself(c) for c in columns if same_partition(c.codes, target)]
     if same:
         return same
-    found = [p for keys in deciding(target, columns) for p in phrases(target, keys)]
-    return [p for p in found if same_partition(codes_of(p.values), target)]
+    for keys in deciding(target, columns):
+        found = [p for k in keys for p in phrases(target, k) if same_partition(codes_of(p.values), target)]
+        if found:
+            return found
+    return []
 
 
 def phrases(target: Codes, keys: Sequence[Column]) -> Iterator[Phrase]:

@@ -16,6 +16,7 @@ from exegesis.passes.raising.columns import Column, Mask
 from exegesis.passes.raising.head_view import SEQUENCE
 
 REFER = 6.0  # bits to name an operation, or a variable
+_EIGHTHS = 8  # numbers that shares hit exactly, in whatever precision
 _AWKWARD = {"!=": 0.5, "<=": 0.1, ">=": 0.1}  # bits; of two ways to say one thing, people prefer the plainer
 _COMPARE: dict[str, Callable[[Array, float], Mask]] = {
     ">": np.greater,
@@ -107,7 +108,7 @@ def threshold(of: Phrase, target: Mask) -> Phrase | None:
     for part, relation in ((inside, "=="), (outside, "!=")):
         if part.min() == part.max() and (other := outside if part is inside else inside) is not None:
             exact = float(part.min())
-            if exact.is_integer() and not np.isin(exact, other):
+            if (exact * _EIGHTHS).is_integer() and not np.isin(exact, other):
                 return compared(of, relation, exact)
     return None
 

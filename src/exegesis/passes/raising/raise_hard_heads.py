@@ -90,8 +90,14 @@ def _site(work: Workbench, block: Block, codes: tuple[Codes | None, Codes | None
 
 
 def _is_silent(work: Workbench, block: Block, head: int, values: BlockValues, number: int) -> bool:
-    written = laid_out(values.gathered[number]) @ write_weight(work.graph, block, head)
-    return bool(np.ptp(written, axis=0).max() <= _SILENT * max(1.0, float(np.abs(written).max())))
+    """Whether a head writes the same everywhere, or with differences so faint that no answer hangs on them."""
+    gathered = laid_out(values.gathered[number])
+    written = gathered @ write_weight(work.graph, block, head)
+    varied = float(np.ptp(written, axis=0).max())
+    if varied > _SILENT * max(1.0, float(np.abs(written).max())):
+        return False
+    still = [torch.from_numpy(gathered[:1]).expand(*g.shape) for g in values.gathered[number]]
+    return varied == 0.0 or work.keeps(block.mix, values.mix_with(number, still)) == 1.0
 
 
 def _drop(work: Workbench, block: Block, head: int, values: BlockValues, number: int) -> None:

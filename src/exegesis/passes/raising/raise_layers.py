@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from exegesis.ir import Graph, Level
 from exegesis.passes.manager import Guarantee, Outcome, Setting
+from exegesis.passes.raising.head_view import SEQUENCE
 from exegesis.passes.raising.heads import attention_blocks
 from exegesis.passes.raising.neurons import mlps
 from exegesis.passes.raising.raise_answers import raise_answer
@@ -50,11 +51,11 @@ class RaiseLayers:
     def run(self, graph: Graph, setting: Setting) -> Outcome:
         """The graph with every head and every group of neurons replaced that could be read exactly."""
         work = self.read(graph, setting)
-        offered = tuple(o for o in work.graph.outputs[1:] if work.graph[o].level is Level.SYMBOLIC)
-        outputs = (work.graph.outputs[0], *offered)
-        if offered and (answer := raise_answer(work, setting.readout)) is not None:
+        if (answer := raise_answer(work, setting.readout)) is not None:
             work.note("answer", f"{answer} gives every answer", applied=True)
-            outputs = (answer,)
+            outputs: tuple[str, ...] = (answer,)
+        else:
+            outputs = (work.graph.outputs[0], *(o for o in work.graph.outputs[1:] if _is_for_readouts(work.graph, o)))
         return Outcome(replace(work.graph, outputs=outputs).pruned(), tuple(work.attempts))
 
     def read(self, graph: Graph, setting: Setting) -> Workbench:
@@ -68,3 +69,10 @@ class RaiseLayers:
             if node.id in found:
                 raise_mlp(work, found[node.id])
         return work
+
+
+def _is_for_readouts(graph: Graph, variable: str) -> bool:
+    """Whether the passes that follow can build an answer on a variable: a category, or a number per class."""
+    node = graph[variable]
+    classes = node.type.kind == "real" and len(node.type.axes) > len(SEQUENCE)
+    return node.level is Level.SYMBOLIC and (node.type.kind == "category" or classes)
