@@ -38,7 +38,7 @@ def test_the_palindrome_network_s_blind_pairs_are_found_untold(models: Path) -> 
     assert spots[0].network == 1
     assert spots[0].count == 256
     errors = [w for w in found.witnesses if w.kind == "leaves_task"]
-    assert [(w.positions, w.count) for w in errors] == [((2, 4, 17, 19), 48)]
+    assert [(w.positions, w.count) for w in errors] == [((2, 4, 17, 19), 97)]
 
 
 @pytest.mark.parametrize("name", ["bal_paren_20", "addition4", "cumsum_nov23", "brackets"])

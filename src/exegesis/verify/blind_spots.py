@@ -29,7 +29,7 @@ from exegesis.verify.network import Reference
 
 _ROWS, _CHANGES = 24, 3  # rows per class and changes per position of each
 _CLASSES, _LENGTHS = 6, 3
-_ERRORS = 48  # wrong answers whose positions are looked at, per class
+_ERRORS = 256  # wrong answers whose positions are looked at, per class
 _TOKENS = 200_000  # that the network reads, at most, to find how it hangs on the positions of one group of rows
 _LOOKS, _BLIND = 0.5, 0.0  # share of changes that change the answer: at the median position, and at a blind one
 _TOGETHER = 256  # inputs in which all blind positions are changed at once

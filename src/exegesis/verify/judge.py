@@ -45,7 +45,7 @@ from exegesis.verify.witnesses import witnesses
 
 SHARES: Mapping[str, float] = {
     "agreement": 0.2,
-    "domain": 0.55,
+    "domain": 0.7,
     "interchange": 0.25,
     "ablation": 0.2,
     "attack": 0.2,
