@@ -56,7 +56,7 @@ def raise_block(work: Workbench, write: str) -> None:
             work.note(label, "writes the same everywhere: dropped", applied=True)
             _drop(work, now, head, values, number)
             values.left.remove(number)
-        elif any(_raise(work, now, head, number, values, counts) for counts in work.counting()):
+        elif any(_raise(work, now, head, number, values, c.mask) for c in work.countings):
             values.left.remove(number)
 
 

@@ -22,13 +22,14 @@ from exegesis.passes.raising.columns import Column, Mask
 from exegesis.passes.raising.describe import describe
 from exegesis.passes.raising.neurons import Mlp, Table, groups, out_weight, with_tables
 from exegesis.passes.raising.phrases import REFER, Phrase, total
-from exegesis.passes.raising.workbench import Workbench
+from exegesis.passes.raising.workbench import Counting, Workbench
 
 Real = NDArray[np.floating]
 Neurons = NDArray[np.int64]
 
 _MOST_NUMBERS = 16_000_000
 _LINEAR = 1e-4
+_FEW = 4  # parts of which every pair is tried together
 _OWN = 2 * REFER  # bits for having one more variable
 
 
@@ -60,11 +61,12 @@ def raise_mlp(work: Workbench, mlp: Mlp) -> None:
         return
     before = work.known.values(work.start, [mlp.active])[mlp.active]
     now = work.known.values(work.graph, [mlp.active, mlp.out])
-    for counts in work.counting():
+    for counting in work.countings:
+        counts = counting.mask
         found = groups(before[counts], weight)
         read = [_part(work, g, before[:, g] @ weight[g], counts) for g in found]
         parts = _merged(work, [p for p in read if p.readings], counts)
-        tables = _accepted(work, mlp, parts, counts, now[mlp.active], now[mlp.out])
+        tables = _accepted(work, mlp, parts, counting, now[mlp.active], now[mlp.out])
         if found and (tables or counts.all()):
             done, alive = sum(len(t.neurons) for t in tables), sum(len(g) for g in found)
             work.note(f"{mlp.layer} MLP", f"{len(tables)} variables in {done} of {alive} neurons", applied=bool(tables))
@@ -73,7 +75,9 @@ def raise_mlp(work: Workbench, mlp: Mlp) -> None:
             return
 
 
-def _accepted(work: Workbench, mlp: Mlp, parts: Sequence[_Part], counts: Mask, active: Real, out: Real) -> list[Table]:
+def _accepted(
+    work: Workbench, mlp: Mlp, parts: Sequence[_Part], counting: Counting, active: Real, out: Real
+) -> list[Table]:
     """Tables for the groups whose variable can be drafted and keeps the answers, all of them together.
 
     Args:
@@ -83,12 +87,10 @@ def _accepted(work: Workbench, mlp: Mlp, parts: Sequence[_Part], counts: Mask, a
     tables = []
     for part in parts:
         for reading in part.readings:
-            node = _drafted(work, reading.phrase, counts)
+            node = _drafted(work, reading.phrase, counting.mask)
             if node is None:
                 continue
-            table = _table(work, node, part, counts)
-            if not counts.all():
-                table = _resting(work, table, part.written)
+            table = _aside(_table(work, node, part, counting.mask), counting, part.written)
             instead = out - active[:, part.neurons] @ weight[part.neurons] + table.written
             if work.keeps(mlp.out, work.known.tensors(instead)) == 1.0:
                 out = instead
@@ -146,14 +148,25 @@ def _merged(work: Workbench, parts: Sequence[_Part], counts: Mask) -> list[_Part
     """Groups joined where they stand for one variable, or cost less to say together than one by one."""
     found: list[_Part] = []
     for family in _families(parts):
-        apart = _alike(family)
-        if len(apart) > 1:
-            joined = _join(family)
+        found += _cheapest(work, _alike(family), counts)
+    return _cheapest(work, found, counts)
+
+
+def _cheapest(work: Workbench, parts: list[_Part], counts: Mask) -> list[_Part]:
+    """The parts as one, if that is cheaper, or pairs of them joined for as long as that is cheaper."""
+    candidates = [parts] if len(parts) > 2 else []
+    while len(parts) > 1:
+        pairs = [list(p) for p in combinations(parts, 2)] if len(parts) <= _FEW else []
+        for group in candidates + pairs:
+            joined = _join(group)
             joined = _part(work, joined.neurons, joined.written, counts)
-            if joined.readings and joined.best.bits <= sum(p.best.bits for p in apart):
-                apart = [joined]
-        found += apart
-    return found
+            if joined.readings and joined.best.bits <= sum(p.best.bits for p in group):
+                parts = [*(p for p in parts if all(p is not g for g in group)), joined]
+                break
+        else:
+            return parts
+        candidates = []
+    return parts
 
 
 def _families(parts: Sequence[_Part]) -> list[list[_Part]]:
@@ -214,14 +227,14 @@ def _table(work: Workbench, node: str, part: _Part, counts: Mask) -> Table:
     return Table(node, part.neurons, tuple(int(k) for k in kinds), rows, written)
 
 
-def _resting(work: Workbench, table: Table, before: Real) -> Table:
-    """The table with what the network wrote where nothing is scored: one row per token (or place) that tells."""
-    assert work.apart is not None
-    variable, kinds = work.apart
-    means, written = work.means_apart(before), table.written.copy()
-    for kind, mean in means.items():
-        written[kinds == kind] = mean
-    return replace(table, written=written, rest=(variable, means))
+def _aside(table: Table, counting: Counting, before: Real) -> Table:
+    """The table with what the network wrote at positions that do not count: one row per category that tells them."""
+    if not counting.variable:
+        return table
+    means, written = counting.means(before), table.written.copy()
+    for category, mean in means.items():
+        written[counting.aside == category] = mean
+    return replace(table, written=written, rest=(counting.variable, means))
 
 
 def _locate(work: Workbench, mlp: Mlp, node: str, neurons: Neurons, width: int) -> None:

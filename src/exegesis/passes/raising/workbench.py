@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -21,6 +21,25 @@ from exegesis.passes.raising.head_view import SEQUENCE
 Real = NDArray[np.floating]
 
 TRUTH = Axis("truth", 2, ("False", "True"))
+
+
+@dataclass(frozen=True, eq=False)
+class Counting:
+    """Positions that may count, and what tells the others.
+
+    Attributes:
+        mask: [n] which.
+        variable: whose category tells the others apart; empty where there are none.
+        aside: [n] that category; -1 where a position counts.
+    """
+
+    mask: Mask
+    variable: str
+    aside: NDArray[np.int64]
+
+    def means(self, values: Real) -> dict[int, Real]:
+        """Means of values [n, width] where positions do not count, by the category that tells."""
+        return {int(k): values[self.aside == k].mean(0) for k in np.unique(self.aside[~self.mask])}
 
 
 @dataclass
@@ -71,28 +90,15 @@ class Workbench:
         return Draft(self.graph, self.by)
 
     @cached_property
-    def apart(self) -> tuple[str, NDArray[np.int64]] | None:
-        """Where nothing is scored, if tokens or places tell: the variable and its categories [n], -1 where scored."""
-        scored = self.known.scored
-        for column in self.columns:
-            if column.node not in (self.tokens, self.place):
-                continue
-            if not np.intersect1d(column.values[scored], column.values[~scored]).size:
-                return column.node, np.where(scored, -1, column.values.astype(np.int64))
-        return None
-
-    def counting(self) -> Iterator[Mask]:
-        """Which positions may count: those that are scored, where these are told apart from the others; then all."""
-        if self.apart is not None:
-            yield self.known.scored
-        yield np.ones(len(self.known), bool)
-
-    def means_apart(self, values: Real) -> dict[int, Real]:
-        """Means of values [n, width] where nothing is scored, by the category that tells."""
-        if self.apart is None:
-            return {}
-        kinds = self.apart[1]
-        return {int(k): values[kinds == k].mean(0) for k in np.unique(kinds[kinds >= 0])}
+    def countings(self) -> tuple[Counting, ...]:
+        """Which positions may count: all but those with a token that is never scored, all but places likewise; all."""
+        found = []
+        for column in (c for c in self.columns if c.node in (self.tokens, self.place)):
+            values = column.values.astype(np.int64)
+            never = ~np.isin(values, values[self.known.scored])
+            if never.any():
+                found.append(Counting(~never, column.node, np.where(never, values, -1)))
+        return *found, Counting(np.ones(len(self.known), bool), "", np.full(len(self.known), -1))
 
     def keeps(self, node: str, given: Sequence[Tensor]) -> float:
         """Share of answers that stay as they are when values are put in a node's place, batch by batch."""
