@@ -15,6 +15,7 @@ from exegesis.evidence import (
     Figures,
     Measurement,
     Status,
+    Substance,
     Threshold,
     Verdict,
     VerdictRule,
@@ -26,6 +27,7 @@ from exegesis.ir import InputError
 
 Build = Callable[..., Figures]
 RULE = VerdictRule()
+WORTH = VerdictRule(substance=Substance(answer_bits=0.05, task_accuracy=0.9))
 EVIDENCE = (Measurement.proportion("agreement", 2000, 2000),)
 TESTED = Claim(statement="It says what the network says.", domain="test", status=Status.TESTED, evidence=EVIDENCE)
 CONJECTURED = Claim(statement="Head L0H1 counts.", domain="test", status=Status.CONJECTURED)
@@ -81,6 +83,11 @@ def test_a_program_that_meets_every_condition_holds(figures: Build) -> None:
         ({"necessity": {"mean": share(300, 300)}}, (TESTED,), RULE, None, "resampled was not measured"),
         ({"necessity": {"resample": share(300, 300, 1.0)}}, (TESTED,), RULE, None, "not told apart from its null"),
         ({}, (BEYOND,), RULE, None, "nothing is claimed"),
+        # A network that does nothing is explained by anything.
+        ({}, (TESTED,), WORTH, None, "what the network's answers depend on was not measured"),
+        ({"answer_bits": 0.01}, (TESTED,), WORTH, None, "carry 0.01 bits each, below 0.05, and nobody says what"),
+        ({"answer_bits": 0.0, "task_accuracy": share(50, 100, 0.5)}, (TESTED,), WORTH, None, "by chance (0.5000)"),
+        ({"answer_bits": 0.0, "task_accuracy": share(50, 100)}, (TESTED,), WORTH, None, "by chance (0.5000)"),
         # False outweighs what is not decided.
         ({"agreement": {}}, (REFUTED,), RULE, False, "refuted"),
     ],
@@ -112,6 +119,9 @@ def test_a_planted_fault_trips_its_condition(
             (TESTED,),
             VerdictRule(interchange=Bound(at_least=0.8, lower_at_least=0.8)),
         ),
+        ({"answer_bits": 0.05}, (TESTED,), WORTH),
+        ({"answer_bits": 0.0, "task_accuracy": share(95, 100, 0.95)}, (TESTED,), WORTH),  # a task of one answer
+        ({"answer_bits": 0.0, "task_accuracy": share(500, 1000, 0.2)}, (TESTED,), WORTH),  # better than chance
     ],
 )
 def test_what_the_rule_does_not_ask_for_does_not_decide(
@@ -135,6 +145,7 @@ def test_true_only_above_the_threshold_and_unrefuted(figures: Build, successes: 
 def test_the_rule_for_the_splits_of_a_behaviour() -> None:
     rule = VerdictRule.for_splits(("train", "test", "long"))
     assert [(threshold.split, threshold.at_least) for threshold in rule.agreement] == [("test", 0.99), ("long", 0.98)]
+    assert rule.substance == WORTH.substance
     with pytest.raises(InputError, match="no split besides train"):
         VerdictRule.for_splits(("train",))
 
@@ -232,8 +243,11 @@ def test_a_planted_fault_in_the_file_is_refused(figures: Build, damage: Callable
 
 
 def test_the_table_tells_a_person(figures: Build) -> None:
-    rows = Verdict.of((TESTED, CONJECTURED), figures(), RULE).table()
+    measured = figures(answer_bits=1.5, task_accuracy=share(90, 100, 0.25))
+    rows = Verdict.of((TESTED, CONJECTURED), measured, RULE).table()
     told = {row.what: (row.figure, row.detail) for row in rows}
+    assert told["answers beyond a table of tokens"] == ("1.50 bits", "of the network, each")
+    assert told["the network's accuracy"] == ("0.9000", "[0.8238, 0.9510] at 95%, n = 100, null 0.2500")
     assert told["holds"] == ("not decided", "conjectured only: Head L0H1 counts.")
     assert told["agreement, test"] == ("1.0000", "[0.9982, 1.0000] at 95%, n = 2000, null 0.5000")
     assert told["legible share"] == ("0.9000", "100 of 1000 bits are opaque")

@@ -5,6 +5,7 @@ from exegesis.behavior.arrays import ArrayBatch, ArrayInput, ArraySplit
 from exegesis.behavior.behavior import Behavior
 from exegesis.behavior.counterfactual import CounterfactualPairs, counterfactual_pairs, domain_split, probe_strings
 from exegesis.behavior.domain import DatasetDomain, Domain, ProductDomain, SamplerDomain, StringsDomain
+from exegesis.behavior.information import accuracy_of, answer_bits, substance
 from exegesis.behavior.readout import Answers, Argmax, Entry, Readout, Sign, Value
 from exegesis.behavior.sequences import SequenceBatch, SequenceRow, SequenceSplit, TokenSets
 from exegesis.behavior.splits import Batch, Split, Splits
@@ -35,8 +36,11 @@ __all__ = [
     "TokenSets",
     "Value",
     "Vocabulary",
+    "accuracy_of",
+    "answer_bits",
     "counterfactual_pairs",
     "domain_split",
     "probe_strings",
+    "substance",
     "task_accuracy",
 ]

@@ -3,7 +3,7 @@
 from exegesis.evidence.figures import Attack, Figures, legible_share
 from exegesis.evidence.intervals import clopper_pearson
 from exegesis.evidence.records import Claim, Measurement, Status, Witness
-from exegesis.evidence.rule import Bound, Finding, Threshold, VerdictRule, findings, judge
+from exegesis.evidence.rule import Bound, Finding, Substance, Threshold, VerdictRule, findings, judge
 from exegesis.evidence.table import Row
 from exegesis.evidence.verdict import Verdict
 
@@ -16,6 +16,7 @@ __all__ = [
     "Measurement",
     "Row",
     "Status",
+    "Substance",
     "Threshold",
     "Verdict",
     "VerdictRule",

@@ -79,6 +79,10 @@ class Figures(Record):
         necessity: per ablation, how often the answer breaks where the program says that it does, when what the program
             uses is ablated.
         parts_unused: how many parts of the network the program does not use; None where they were not counted.
+        answer_bits: what the network's answers depend on beyond the token at the position of each: their entropy given
+            that token, in bits per answer; 0 where answers are constant, or a table over the tokens.
+        task_accuracy: how often the network gives the task's own answer, with the same for answers dealt out at random
+            as its null; None where nobody says what the task's answers are.
         attack: what the adversarial search did; None where there was none.
         stability: what two decompilations have in common.
         code_lines: lines of code of ``program.py``, docstrings and comments apart; None for a program without a text.
@@ -103,6 +107,8 @@ class Figures(Record):
     sufficiency: Measurements = Field(default_factory=dict, validate_default=True)
     necessity: Measurements = Field(default_factory=dict, validate_default=True)
     parts_unused: Count | None = None
+    answer_bits: Bits | None = None
+    task_accuracy: Measurement | None = None
     attack: Attack | None = None
     stability: Measurements = Field(default_factory=dict, validate_default=True)
     code_lines: Count | None = None

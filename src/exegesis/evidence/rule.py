@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from exegesis.evidence.figures import Figures
+from exegesis.evidence.figures import Bits, Figures
 from exegesis.evidence.records import Claim, Finite, Measurement, Record, Status, Text
 from exegesis.ir import InputError
 
@@ -38,6 +38,18 @@ class Bound(Record):
     lower_at_least: _Share
 
 
+class Substance(Record):
+    """What makes a network worth explaining: either is enough, or an accuracy that is told apart from chance.
+
+    Attributes:
+        answer_bits: how much its answers depend on beyond the token at the position of each, in bits per answer.
+        task_accuracy: how often it gives the task's own answer.
+    """
+
+    answer_bits: Bits
+    task_accuracy: _Share
+
+
 class VerdictRule(Record):
     """When a program holds; the verdict repeats the rule it was judged by.
 
@@ -47,6 +59,8 @@ class VerdictRule(Record):
         sufficiency: how often the answer survives every ablation of what the program does not use; None asks for none.
         necessity: how often the answer breaks where the program says so when what it uses is resampled, which must also
             be told apart from its null; None asks for none.
+        substance: what the network's behaviour must be to be worth explaining: a constant answer, or one that a table
+            over the tokens gives, is explained by any program that says the same; None asks for nothing.
         weakest_status: every claim about the behaviour must be supported at least this well.
         min_legible_share: the least legible share; 0 judges a program by its truth alone.
     """
@@ -57,12 +71,14 @@ class VerdictRule(Record):
     interchange: Bound | None = Bound(at_least=0.9, lower_at_least=0.85)
     sufficiency: Bound | None = Bound(at_least=0.95, lower_at_least=0.9)
     necessity: Bound | None = Bound(at_least=0.8, lower_at_least=0.7)
+    substance: Substance | None = None
     weakest_status: Status = Status.TESTED
     min_legible_share: Finite = 0.0
 
     @classmethod
     def for_splits(cls, splits: Iterable[str]) -> "VerdictRule":
-        """The default rule over the held-out splits a behaviour has: 0.99 on ``test``, 0.98 on any other but ``train``.
+        """The default rule over the held-out splits a behaviour has: 0.99 on ``test``, 0.98 on any other but ``train``;
+        and the network must do something: 0.05 bits per answer beyond a table of tokens, or 0.9 of its task.
 
         Raises:
             InputError: there is no held-out split.
@@ -71,12 +87,13 @@ class VerdictRule(Record):
         if not held_out:
             raise InputError("A program is judged on inputs it was not made from, but no split besides train is there.")
         return cls(
+            substance=Substance(answer_bits=0.05, task_accuracy=0.9),
             agreement=tuple(
                 Threshold(split=name, at_least=0.99, lower_at_least=0.97)
                 if name == "test"
                 else Threshold(split=name, at_least=0.98, lower_at_least=0.9)
                 for name in held_out
-            )
+            ),
         )
 
 
@@ -104,6 +121,8 @@ def findings(claims: Iterable[Claim], figures: Figures, rule: VerdictRule) -> tu
             f"the legible share is {figures.legible_share:.4f}, the rule asks for {rule.min_legible_share:g}",
         )
     )
+    if rule.substance is not None:
+        found.append(_worth(figures, rule.substance))
     deciding = [claim for claim in claims if claim.about == "behavior"]
     if not deciding:
         found.append(Finding(None, "nothing is claimed"))
@@ -156,6 +175,26 @@ def _share(what: str, measured: Measurement | None, bound: Bound | Threshold, *,
     if null and measured.null_value is not None and measured.lower <= measured.null_value:
         return Finding(None, f"{what} is not told apart from its null, {measured.null_value:.4f}")
     return Finding(True, f"{what} is {measured.value:.4f}, at least {bound.at_least:g}")
+
+
+def _worth(figures: Figures, asked: Substance) -> Finding:
+    """Whether the network does anything that a program could explain."""
+    bits, accuracy = figures.answer_bits, figures.task_accuracy
+    if bits is None:
+        return Finding(None, "what the network's answers depend on was not measured")
+    if bits >= asked.answer_bits:
+        return Finding(True, f"beyond a table of tokens, the network's answers carry {bits:.2f} bits each")
+    little = f"beyond a table of tokens, the network's answers carry {bits:.2f} bits each, below {asked.answer_bits:g}"
+    if accuracy is None:
+        return Finding(None, f"{little}, and nobody says what the task's answers are")
+    if accuracy.value >= asked.task_accuracy:
+        return Finding(True, f"the network does its task {accuracy.value:.4f} of the time")
+    by_chance = accuracy.null_value is None or accuracy.lower is None or accuracy.lower <= accuracy.null_value
+    if by_chance:
+        return Finding(None, f"{little}, and are the task's own no more often than by chance ({accuracy.value:.4f})")
+    return Finding(
+        True, f"the network does its task {accuracy.value:.4f} of the time, by chance {accuracy.null_value:.4f}"
+    )
 
 
 def _support(claim: Claim, weakest: Status) -> Finding:

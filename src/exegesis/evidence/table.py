@@ -31,6 +31,10 @@ def figure_rows(figures: Figures) -> list[Row]:
         *_measured("breaks when used parts are ablated, {}", figures.necessity),
         *_measured("stability, {}", figures.stability),
     ]
+    if figures.answer_bits is not None:
+        rows.append(Row("answers beyond a table of tokens", f"{figures.answer_bits:.2f} bits", "of the network, each"))
+    if figures.task_accuracy is not None:
+        rows += _measured("the network's accuracy{}", {"": figures.task_accuracy})
     if figures.attack is not None:
         attack = figures.attack
         worst = "" if attack.worst_margin is None else f", worst margin {attack.worst_margin:.4g}"

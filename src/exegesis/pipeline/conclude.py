@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exegesis.behavior import Answers, Behavior, Readout, SequenceSplit
+from exegesis.behavior import Answers, Behavior, Readout, SequenceSplit, substance
 from exegesis.emit import About, Attempt, Step, emit_program, emit_report, measure_source
 from exegesis.evidence import Claim, Figures, Measurement, Status, Verdict, VerdictRule
 from exegesis.ir import Graph, legible_share, load_graph, price, save_graph
@@ -68,10 +68,13 @@ def first_verdict(
     Interchange, ablation and attacks are the judge's, and are added by `exegesis verify`.
     """
     measured = agreement(source, graph, network, behavior)
+    bits, accuracy = substance(behavior, lambda name: answers(network, behavior.split(name), behavior.readout), seed)
     size, cost = measure_source(source), price(graph)
     figures = Figures(
         agreement={name: m[0] for name, m in measured.items()},
         sequences_exact={name: m[1] for name, m in measured.items()},
+        answer_bits=bits,
+        task_accuracy=accuracy,
         legible_share=legible_share(graph),
         opaque_bits=cost.opaque_bits,
         lifted_bits=float(graph.meta["lifted_bits"]),

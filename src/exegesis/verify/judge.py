@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import nn
 
-from exegesis.behavior import Behavior, SequenceSplit
+from exegesis.behavior import Behavior, SequenceSplit, substance
 from exegesis.evidence import (
     Attack,
     Claim,
@@ -219,7 +219,14 @@ class Judge:
             notes.append(", ".join(f"{name} {m.value:.4f}" for name, m in over.items()))
         whole_program = one_program(texts, self.reference.seed)
         self.claims += [whole_program] if whole_program is not None else []
-        self.figures |= {"agreement": over, "sequences_exact": whole, "agreement_beyond": beyond}
+        bits, accuracy = substance(self.reference.behavior, self.reference.answers, self.reference.seed)
+        self.figures |= {
+            "agreement": over,
+            "sequences_exact": whole,
+            "agreement_beyond": beyond,
+            "answer_bits": bits,
+            "task_accuracy": accuracy,
+        }
 
     def _domain(self, deadline: Deadline) -> str:
         coverage = cover_domain(self.program, self.reference, deadline, self.progress)
