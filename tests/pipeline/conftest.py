@@ -51,6 +51,10 @@ def build():
 
 def build_other():
     return Majority(scale=3.0).eval()
+
+
+def build_constant():
+    return Majority(scale=0.0).eval()
 '''
 
 

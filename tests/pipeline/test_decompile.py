@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from exegesis.behavior import Argmax, Behavior
-from exegesis.evidence import Verdict
+from exegesis.evidence import Verdict, findings
 from exegesis.ir import InputError
 from exegesis.pipeline import decompile, load_program
 
@@ -85,6 +85,22 @@ def test_the_seed_is_written_down(network: Path, behavior: Behavior) -> None:
     verdict: Verdict = decompile(f"{network}:build", behavior, seed=5).verdict
     assert verdict.figures.seed == 5
     assert {"python", "torch", "numpy"} <= set(verdict.figures.versions)
+
+
+def test_a_network_that_does_nothing_is_not_held_to_be_explained(network: Path, behavior: Behavior) -> None:
+    """It always answers a: the program says so, every word of it legible, and has explained nothing."""
+    program = decompile(f"{network}:build_constant", behavior)
+    figures = program.verdict.figures
+    assert figures.agreement["test"].value == 1.0
+    assert figures.legible_share > 0.9
+    assert figures.answer_bits == 0.0
+    judged = program.verify(f"{network}:build_constant", behavior, budget="5s")
+    assert judged.holds is None
+    told = [f.sentence for f in findings(judged.claims, judged.figures, judged.rule) if f.met is None]
+    assert any("no more often than by chance" in sentence for sentence in told)
+    sound = decompile(f"{network}:build", behavior).verdict
+    assert (sound.figures.answer_bits or 0.0) > 0.5
+    assert not any("chance" in f.sentence for f in findings(sound.claims, sound.figures, sound.rule))
 
 
 def test_what_does_not_fit_is_one_sentence(network: Path, behavior: Behavior) -> None:
