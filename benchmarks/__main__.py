@@ -1,6 +1,14 @@
-"""Prints every table: `make bench`."""
+"""Prints every table: `make bench`, or `python -m benchmarks [TABLE ...]` for some of them.
 
-import runpy
+Each runs in a process of its own. Exits with the worst of their codes.
+"""
 
-for table in ("lift", "decompile"):
-    runpy.run_module(f"benchmarks.{table}", run_name="__main__")
+import subprocess
+import sys
+
+TABLES = ("lift", "decompile", "nulls", "tracr", "verify", "mutants")
+
+wanted = sys.argv[1:] or TABLES
+if unknown := sorted(set(wanted) - set(TABLES)):
+    sys.exit(f"There is no table {unknown[0]}; there are {', '.join(TABLES)}.")
+sys.exit(max(subprocess.run([sys.executable, "-m", f"benchmarks.{t}"], check=False).returncode for t in wanted))

@@ -1,16 +1,14 @@
 """One row per network: what the emitted program says, how legible it is, what the judge says, and what it cost.
 
-    python -m benchmarks.decompile                    # the zoo, and the eight of ../shared/models that stand for the
-    rest
+    python -m benchmarks.decompile                    # the zoo, and six of ../shared/models that stand for the rest
     python -m benchmarks.decompile --all --programs benchmarks/programs
     python -m benchmarks.decompile drasp/sort tracr/reverse --json
 
-Every network is decompiled by the command line in a process of its own, with the default preset. `agreement` and
-`exact` are measured by
+Every network is decompiled by the command line in a process of its own, with the default preset; seconds are wall time
+of that process, MiB its peak. `test` and `long`, each with its share of exact sequences, are measured by
 ../shared/score.py, which knows nothing of exegesis, on the files of the run. That script calls `torch.flatnonzero`,
-which torch does not have;
-it is run as it is, with this one function supplied. Networks of the zoo are no folders it knows: theirs is the
-judge's own measurement.
+which torch does not have; it is run as it is, with this one function supplied. Networks of the zoo are no folders that
+it knows: theirs is our own measurement of the emitted text against the module.
 """
 
 from __future__ import annotations
