@@ -51,8 +51,18 @@ class Structure:
     heads: frozenset[Part]
     neurons: frozenset[Part]
 
-    def __and__(self, other: Structure) -> Structure:
-        return Structure(self.heads & other.heads, self.neurons & other.neurons)
+    def covered_by(self, found: Structure) -> Structure:
+        """The parts that were found: as they are, or several of them that were found to hold one variable together."""
+        return Structure(_covered(self.heads, found.heads), _covered(self.neurons, found.neurons))
+
+
+def _covered(there: frozenset[Part], found: frozenset[Part]) -> frozenset[Part]:
+    covered: set[Part] = set()
+    for node, entries in found:
+        inside = [p for p in there if p[0] == node and p[1] <= entries]
+        if frozenset().union(*(p[1] for p in inside)) == entries:
+            covered |= set(inside)
+    return frozenset(covered)
 
 
 def main(models: Path, strings: int) -> None:
@@ -73,7 +83,7 @@ def _row(folder: Path, strings: int) -> list[str]:
     exact, checked = exactness(program.graph, ready, strings)
     found = found_in(ready)
     there = written_down(json.loads((folder / "about.json").read_text()), ready)
-    both = found & there
+    both = there.covered_by(found)
     changed = {kind: _disagreement(ready, found, there, kind) for kind in ("zero", "resample")}
     return [
         f"{exact:.4%}",
@@ -124,10 +134,10 @@ def found_in(ready: Start) -> Structure:
     at = {site.value: node.id for node in graph.nodes for site in node.sites}
     heads, neurons = set(), set()
     for node in work.graph.nodes:
-        for site in node.sites if node.op.startswith("symbolic.") else ():
+        for site in node.sites:
             if site.basis is not None:
                 neurons.add((at[site.value], frozenset(np.flatnonzero(work.graph.tensors[site.basis].any(0)).tolist())))
-            elif site.index:
+            elif site.index and node.op.startswith("symbolic."):
                 heads.add((at[site.value], frozenset({site.index[0][1]})))
     return Structure(frozenset(heads), frozenset(neurons))
 
@@ -157,13 +167,14 @@ def _alive(bench: Bench, graph: Graph, mlp: Any) -> frozenset[int]:
 def _disagreement(ready: Start, found: Structure, there: Structure, kind: Any) -> float:
     """The largest difference in answers kept between ablating what was found and what is there, part by part.
 
-    Parts are matched by the entries that they share; what has no match counts as ablating nothing.
+    Parts are matched by the entries that they share, which are ablated; what has no match counts as ablating nothing.
     """
     worst = 0.0
     for mine, theirs in ((found.heads, there.heads), (found.neurons, there.neurons)):
         for part in theirs:
-            match = max(mine, key=lambda m: (m[0] == part[0]) * len(m[1] & part[1]), default=None)
-            kept = _kept(ready, match, kind) if match and match[0] == part[0] and match[1] & part[1] else 1.0
+            match = max(mine, key=lambda m: (m[0] == part[0]) * len(m[1] & part[1]), default=("", frozenset[int]()))
+            shares = match[0] == part[0] and match[1] & part[1]
+            kept = _kept(ready, (part[0], match[1] & part[1]), kind) if shares else 1.0
             worst = max(worst, abs(kept - _kept(ready, part, kind)))
     return worst
 
