@@ -131,8 +131,25 @@ class Flat(nn.Module):
         return self.two(self.one(self.embed(input_ids)).relu())
 
 
-def test_without_a_stream_there_are_no_parts() -> None:
-    assert find_parts(opened(Flat())) == ()
+def test_without_a_stream_the_parts_are_layers_of_activations() -> None:
+    (part,) = find_parts(opened(Flat()))
+    assert not part.is_head
+    assert part.place.value == "relu"
+
+
+class Dense(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def test_networks_over_arrays_have_layers_without_positions() -> None:
+    exported = ExportedNetwork(Network(Dense(), "dense"), {"x": torch.rand(3, 6)})
+    parts = find_parts(exported)
+    assert [(p.label, p.place.position) for p in parts] == [("layers.1 (relu)", None), ("layers.3 (tanh)", None)]
 
 
 def names(reference: Reference, graph: Any) -> list[str]:

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from exegesis import zoo
+from exegesis.evidence import VerdictRule
 from exegesis.ir import InputError
+from exegesis.lift import lift
 from exegesis.pipeline import Program, decompile
 from exegesis.runtime import Network, load
 from exegesis.verify import shuffled, verify
@@ -47,6 +49,21 @@ def majority() -> Program:
 def test_the_zoo_s_majority_holds(majority: Program) -> None:
     verdict = majority.verify("zoo:majority", zoo.behavior_path("majority"), budget="60s")
     assert verdict.holds is True, verdict.table()[0]
+    assert any("program.py and program.json are one program" in c.statement for c in verdict.claims)
+    assert verdict.figures.code_lines == majority.verdict.figures.code_lines
+
+
+def test_a_network_over_arrays_is_judged_too() -> None:
+    network = load("zoo:digits")
+    graph = lift(network.module, {"x": torch.rand(3, 64)}).graph
+    behavior = zoo.behavior("digits")
+    rule = VerdictRule.for_splits(behavior.splits).model_copy(update={"min_legible_share": -1.0})  # it is all opaque
+    verdict = verify(graph, network, behavior, budget="60s", rule=rule)
+    assert verdict.holds is True, verdict.table()[0]
+    joint: Any = verdict.figures.joint_interchange
+    assert joint.value == 1.0
+    assert verdict.figures.interchange_one_position == {}
+    assert verify(graph, shuffled(network, 0), behavior, budget="60s", rule=rule).holds is False
 
 
 def test_a_twin_of_another_architecture_is_told_apart(majority: Program) -> None:

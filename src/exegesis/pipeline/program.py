@@ -20,6 +20,7 @@ from exegesis.ir.progress import Progress
 from exegesis.passes.manager import Record
 from exegesis.runtime import Network
 from exegesis.store import Checkpoints, RunFolder
+from exegesis.verify import Judged, Text
 from exegesis.verify import verify as judged
 
 
@@ -62,8 +63,13 @@ class Program:
         seed: int = 0,
         progress: Progress | None = None,
     ) -> Verdict:
-        """Judges the program against a network: see `exegesis.verify.verify`."""
-        return judged(self.graph, network, behavior, budget=budget, seed=seed, progress=progress)
+        """Judges the program, its text included, against a network: see `exegesis.verify.verify`."""
+        with tempfile.TemporaryDirectory() as folder:
+            save_graph(self.graph, folder)
+            text = Path(folder) / "program.py"
+            text.write_text(self.source)
+            program = Judged(self.graph, Text(text), self.verdict.figures)
+            return judged(program, network, behavior, budget=budget, seed=seed, progress=progress)
 
     def save(self, out: str | Path, *, force: bool = False) -> RunFolder:
         """Writes the run folder, whole or not at all, and drops what was kept there of the run in progress.

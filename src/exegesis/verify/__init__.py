@@ -2,6 +2,6 @@
 
 from exegesis.verify.judge import exit_code, verify
 from exegesis.verify.nulls import shuffled
-from exegesis.verify.program import Judged
+from exegesis.verify.program import Judged, Text
 
-__all__ = ["Judged", "exit_code", "shuffled", "verify"]
+__all__ = ["Judged", "Text", "exit_code", "shuffled", "verify"]

@@ -2,6 +2,7 @@
 
 They are read off the export, by structure alone. A *residual addition* adds what was computed from a stream to that
 stream; what it adds is a *writer*. Attention mixes values by a softmax over keys; the result is split into heads.
+A network without a stream is a chain of layers, whose activations are its parts.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _THROUGH = (
     "detach",
 )
 """Operations that a softmax may pass through before it mixes anything."""
+_ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "sigmoid", "elu", "leaky_relu", "softplus", "hardtanh")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +55,11 @@ class Part:
 
 
 def find_parts(exported: ExportedNetwork) -> tuple[Part, ...]:
-    """The parts of a network, in the order of computation; none where it has no residual stream."""
+    """The parts of a network, in the order of computation: without a residual stream, its layers of activations."""
     stream = _Stream.of(exported)
+    if not stream.values:
+        active = [v for v in exported.values.values() if _op(v) in _ACTIVATIONS]
+        return tuple(Part(_label(v), _whole(v), frozenset({v.name})) for v in active)
     mixes = dict(_mixes(exported))
     parts: list[Part] = []
     for writer in stream.writers:
@@ -260,7 +265,8 @@ def _heads(value: Value, axis: int | None, inside: frozenset[str]) -> Iterator[P
 
 
 def _whole(value: Value) -> Place:
-    return Place(value.name, _label(value), 0, 1, None, None, value.shape[-1] or 1)
+    position = 1 if len(value.shape) == 3 else None  # [b, s, d]; else the layer of a network over arrays
+    return Place(value.name, _label(value), 0, position, None, None, value.shape[-1] or 1)
 
 
 def _label(value: Value) -> str:
