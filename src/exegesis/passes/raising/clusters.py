@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import pdist
 
 Real = NDArray[np.floating]
 Codes = NDArray[np.int64]
@@ -54,7 +55,7 @@ def cluster(vectors: Real, *, most: int = _MOST) -> list[Clusters]:
     _, first, inverse = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
     if len(first) > most:
         return []
-    tree = linkage(vectors[first], method="complete")
+    tree = linkage(pdist(vectors[first]), method="complete")
     heights, widest = tree[:, 2], float(tree[:, 2].max())
     cuts = [float(c) for c in _cuts(heights, widest)]
     found = []
