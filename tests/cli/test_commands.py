@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exegesis.evidence import Verdict
-from exegesis.ir import load_graph
+from exegesis.ir import InputError, load_graph
 from exegesis.pipeline import Program
 from exegesis.store import RunFolder
 
@@ -131,7 +131,7 @@ def test_verify_exits_as_it_judges(
     result = exegesis("verify", saved, *options)
     assert result.code == code
     assert json.loads(result.out)["holds"] is {1: False, 2: None}[code]
-    assert (asked["run"].path, asked["budget"], asked["seed"]) == (saved, "7s", 3)
+    assert (asked["run"].path, asked["budget"], asked["seed"], asked["decompile"]) == (saved, "7s", 3, None)
     assert type(asked["network"].module).__name__ == "Tiny"
     after = json.loads((saved / "verdict.json").read_text())
     assert after["holds"] is {1: False, 2: None}[code]
@@ -144,6 +144,22 @@ def test_verify_judges_by_the_network_it_is_given(exegesis: Command, saved: Path
     result = exegesis("verify", saved, "--network", network, "--behavior", behavior, "--budget", "5s")
     assert result.code == 1
     assert "agreement, test" in result.out
+
+
+def test_verify_decompiles_again_where_stability_is_asked_for(
+    exegesis: Command, saved: Path, behavior: Path, network: str, judged: Judged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+
+    def again(network: Any, behavior: Any, *, seed: int) -> Program:
+        seeds.append(seed)
+        raise InputError("it was asked for")
+
+    monkeypatch.setattr("exegesis.pipeline.decompile", again)
+    monkeypatch.setattr("exegesis.verify.verify", lambda *args, decompile, **kwargs: decompile(4))
+    result = exegesis("verify", saved, "--network", network, "--behavior", behavior, "--stability")
+    assert (result.code, seeds) == (2, [4])
+    assert "it was asked for" in result.err
 
 
 def test_lift_prints_its_certificate(exegesis: Command, behavior: Path, network: str) -> None:

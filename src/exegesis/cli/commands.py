@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,8 @@ from exegesis.ir import InputError
 
 if TYPE_CHECKING:
     from exegesis.behavior import Behavior
+    from exegesis.ir import Graph
+    from exegesis.runtime import Network
 
 NETWORK = typer.Argument(
     metavar="NETWORK",
@@ -169,6 +171,12 @@ def verify(
         bool,
         typer.Option("--save", help="Put the verdict into the run, in place of the one there.", show_default=False),
     ] = False,
+    stability: Annotated[
+        bool,
+        typer.Option(
+            "--stability", help="Decompile again from other samples too, and compare the parts.", show_default=False
+        ),
+    ] = False,
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
 ) -> int:
@@ -195,7 +203,8 @@ def verify(
     signal = behavior_of(network, behavior)
     with watching(quiet or as_json) as progress:
         loaded = load(network)
-        verdict = judged(opened, loaded, signal, budget=budget, seed=seed, progress=progress)
+        again = _again(loaded, signal) if stability else None
+        verdict = judged(opened, loaded, signal, budget=budget, seed=seed, progress=progress, decompile=again)
     if save:
         from exegesis.pipeline.conclude import rejudged
 
@@ -205,6 +214,13 @@ def verify(
     else:
         print_verdict(terminal(), verdict)
     return exit_code(verdict)
+
+
+def _again(network: Network, behavior: Behavior) -> Callable[[int], Graph]:
+    """Decompiles the network with another seed."""
+    from exegesis.pipeline import decompile as decompiled
+
+    return lambda seed: decompiled(network, behavior, seed=seed).graph
 
 
 @guarded
