@@ -156,9 +156,15 @@ class Grower:
             self.add("always", TOKEN, value, value=int(self.rng.integers(7)))
 
     def _condition(self) -> None:
-        k = self.rng.integers(6)
+        k = self.rng.integers(8)
         bools = any(n.type == BOOL for n in self.nodes)
-        if k == 0 and bools:
+        if k == 7:
+            self.add("equal", BOOL, self.of_kind("category", "bool", "int"), self.of_kind("category", "int"))
+        elif k == 6 and any(n.type == INT for n in self.nodes):
+            to = {"to": int(self.rng.integers(3))} if self.flip() else {}
+            which = "smaller" if self.flip() else "larger"
+            self.add("bound", INT, *(self.of_kind("int") for _ in range(self.rng.integers(1, 3))), which=which, **to)
+        elif k == 0 and bools:
             self.add("not", BOOL, self.of_kind("bool"))
         elif k == 1 and bools:
             self.add(

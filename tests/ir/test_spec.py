@@ -129,6 +129,14 @@ FAULTS: list[tuple[str, Graph, str]] = [
         "weights",
     ),
     (
+        "bound not whole",
+        graph(
+            Node("n", "symbolic.width", ("all",), Type("int", BP)),
+            symbolic("bound", ("n",), {"which": "smaller", "to": 0.5}, Type("int", BP)),
+        ),
+        "may be a number that is not whole",
+    ),
+    (
         "pairs order",
         graph(symbolic("related", ("tokens", "tokens"), {"pairs": [[1, 0], [0, 1]], "causal": False}, SELECTOR)),
         "has attribute pairs",

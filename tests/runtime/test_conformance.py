@@ -53,6 +53,11 @@ def _grouped(pairs: list[list[int]]) -> dict[int, list[int]]:
     return {q: [k for other, k in pairs if other == q] for q, _ in pairs}
 
 
+def _bound(a: Attrs, x: list[np.ndarray]) -> np.ndarray:
+    pick = np.minimum if a["which"] == "smaller" else np.maximum
+    return pick(pick(x[0], x[1]), a.get("to", x[0]))
+
+
 # What each op is in an emitted program: a primitive, or an expression of NumPy where that is how it is written.
 IN_NUMPY: Mapping[str, Callable[[Attrs, list[np.ndarray], dict[str, np.ndarray]], Any]] = {
     "everywhere": lambda a, x, t: p.everywhere(x[0], causal=a["causal"]),
@@ -89,6 +94,8 @@ IN_NUMPY: Mapping[str, Callable[[Attrs, list[np.ndarray], dict[str, np.ndarray]]
     "shift": lambda a, x, t: p.shift(x[0], a["by"]),
     "form": lambda a, x, t: _form(a, x),
     "compare": lambda a, x, t: RELATIONS[a["is"]](x[0], a["to"]),
+    "equal": lambda a, x, t: x[0] == x[1],
+    "bound": lambda a, x, t: _bound(a, x),
     "is_in": lambda a, x, t: p.is_in(x[0], a["values"]),
     "not": lambda a, x, t: ~x[0],
     "and": lambda a, x, t: np.logical_and.reduce(x),
@@ -146,6 +153,7 @@ class Draw:
             "mod": lambda: {"period": int(self.rng.integers(1, 4)), "plus": int(self.rng.integers(-2, 3))},
             "shift": lambda: {"by": int(self.rng.integers(-2, 3))},
             "compare": lambda: {"is": str(self.rng.choice(list(RELATIONS))), "to": float(self.rng.choice([0, 0.5, 1]))},
+            "bound": lambda: {"which": "larger" if self.flag() else "smaller"} | ({"to": 0.5} if self.flag() else {}),
             "is_in": lambda: {"values": self.categories()},
             "largest": lambda: {"among": [4, 0, 2]} if self.flag() else {},
             "always": lambda: {"value": self.category()},
@@ -189,6 +197,8 @@ SIGNATURES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "shift": (("category",), "category"),
     "form": (("classes", "category", "bool"), "number"),
     "compare": (("number",), "bool"),
+    "equal": (("category", "bool"), "bool"),
+    "bound": (("number", "number"), "number"),
     "is_in": (("category",), "bool"),
     "not": (("bool",), "bool"),
     "and": (("bool", "bool", "bool"), "bool"),

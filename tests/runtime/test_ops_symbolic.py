@@ -344,6 +344,27 @@ def test_form_over_classes(drawn: list[Any], terms: list[tuple[float, int]]) -> 
     assert give("form", inputs, attrs, NUMBER) == expected
 
 
+@over(variables(2))
+def test_equal(drawn: list[Any]) -> None:
+    a, b = drawn
+    expected = everywhere_in(a, lambda e, s: a[e][s] == b[e][s])
+    assert give("equal", [(CATEGORY, a), (CATEGORY, b)], {}, BOOL) == expected
+
+
+@over(variables(2), st.sampled_from(["smaller", "larger"]), st.none() | st.integers(-2, 4))
+def test_bound(drawn: list[Any], which: str, to: int | None) -> None:
+    a, b = drawn
+    pick = min if which == "smaller" else max
+    limit = [] if to is None else [to]
+    expected = everywhere_in(a, lambda e, s: pick([a[e][s], b[e][s], *limit]))
+    attrs = {"which": which} | ({} if to is None else {"to": to})
+    whole = Type("int", BP)
+    assert give("bound", [(whole, a), (whole, b)], attrs, whole) == expected
+    halves = everywhere_in(a, lambda e, s: a[e][s] / 2)
+    expected = everywhere_in(a, lambda e, s: pick([a[e][s] / 2, *limit]))
+    assert give("bound", [(NUMBER, halves)], attrs, NUMBER) == expected
+
+
 def test_widths_and_forms_may_be_whole_numbers() -> None:
     whole = Type("int", BP)
     assert give("width", [(SELECTOR, [[[0.5, 0, 2], [0, 0, 0], [1, 1, 1]]])], {}, whole) == [[2, 0, 3]]

@@ -214,6 +214,19 @@ def _compare(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     return compared_form(inputs[0], node.attrs["is"], to)
 
 
+def _equal(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return compared(inputs[0], "==", inputs[1])
+
+
+def _bound(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    """`np.minimum(a, b)`; of more numbers, the calls are nested."""
+    parts = [*inputs, *([literal(node.attrs["to"])] if "to" in node.attrs else [])]
+    found, *others = parts
+    for other in others:
+        found = call("np.minimum" if node.attrs["which"] == "smaller" else "np.maximum", found, other)
+    return found
+
+
 def _is_in(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     return membership(scene, inputs[0], scene.axis_of(node.inputs[0]), node.attrs["values"])
 
@@ -310,6 +323,8 @@ SYMBOLIC: Mapping[str, Build] = {
     "symbolic.shift": _shift,
     "symbolic.form": _form,
     "symbolic.compare": _compare,
+    "symbolic.equal": _equal,
+    "symbolic.bound": _bound,
     "symbolic.is_in": _is_in,
     "symbolic.not": _not,
     "symbolic.and": _and,

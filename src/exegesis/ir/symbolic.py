@@ -77,6 +77,13 @@ def _rows_fit(node: Node, graph: Graph) -> str | None:
     return None
 
 
+def _as_whole_as_its_inputs(node: Node, graph: Graph) -> str | None:
+    parts = [graph[i].type.kind == "int" for i in node.inputs] + [whole(node.attrs.get("to", 0))]
+    if node.type.kind == "int" and not all(parts):
+        return "is typed int, but may be a number that is not whole"
+    return None
+
+
 def _one_per_condition(node: Node, graph: Graph) -> str | None:
     if len(node.attrs["gives"]) != len(node.inputs) - 1:
         return f"has {len(node.attrs['gives'])} results for {len(node.inputs) - 1} conditions"
@@ -272,6 +279,22 @@ VARIABLES = (
         kinds={"value": ("real", "int", "category")},
         attrs={"is": one_of(">", ">=", "<", "<=", "==", "!="), "to": number},
         gives=("bool",),
+    ),
+    OpSpec(
+        "symbolic.equal",
+        "Whether two variables hold the same category or number.",
+        ("a", "b"),
+        kinds={"a": _ANY, "b": _ANY},
+        gives=("bool",),
+    ),
+    OpSpec(
+        "symbolic.bound",
+        "The smaller (or larger) of numbers: of several, or of one and `to`.",
+        ("value", "value*"),
+        kinds={"value": ("int", "real")},
+        attrs={"which": one_of("smaller", "larger"), "to?": number},
+        gives=("int", "real"),
+        check=_as_whole_as_its_inputs,
     ),
     OpSpec(
         "symbolic.is_in",

@@ -183,6 +183,25 @@ def compare(at: Binding) -> Compute:
     return lambda value: relation(value, to)
 
 
+def equal(at: Binding) -> Compute:
+    """Both [b, s] → [b, s] booleans."""
+    return lambda a, b: a.long() == b.long()
+
+
+def bound(at: Binding) -> Compute:
+    """Each [b, s] → [b, s]."""
+    pick, to = (torch.minimum if at.attr("which") == "smaller" else torch.maximum), at.attr("to")
+    kind = torch.long if at.node.type.kind == "int" else at.real
+
+    def compute(first: Tensor, *others: Tensor) -> Tensor:
+        found = first.to(kind)
+        for other in others:
+            found = pick(found, other.to(kind))
+        return found if to is None else pick(found, torch.full_like(found, to))
+
+    return compute
+
+
 def is_in(at: Binding) -> Compute:
     """[b, s] → [b, s] booleans."""
     values = integers(at, "values")
@@ -278,6 +297,8 @@ SYMBOLIC: Mapping[str, Op] = {
     "symbolic.shift": shift,
     "symbolic.form": form,
     "symbolic.compare": compare,
+    "symbolic.equal": equal,
+    "symbolic.bound": bound,
     "symbolic.is_in": is_in,
     "symbolic.not": negate,
     "symbolic.and": _fold(torch.logical_and),

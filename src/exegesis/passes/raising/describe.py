@@ -11,8 +11,10 @@ from exegesis.passes.raising.columns import Column, Mask
 from exegesis.passes.raising.phrases import (
     Phrase,
     among,
+    bounded,
     compared,
     denied,
+    equal,
     itself,
     joined,
     remainder,
@@ -93,6 +95,9 @@ def _about_one(target: Codes, key: Column, is_binary: bool) -> Iterator[Phrase]:
     if is_binary:
         for holds in (target == 1, target == 0):
             yield from truths(holds, key)
+    if key.kind == "int" and key.cls is None:
+        low, high = int(key.values.min()), int(key.values.max())
+        yield from (bounded(which, [key], to) for which in ("smaller", "larger") for to in range(low + 1, high))
     if key.kind == "int":
         yield from (remainder(itself(key), p) for p in _PERIODS if key.values.min(initial=0) >= 0)
 
@@ -113,6 +118,10 @@ def truths(target: Mask, key: Column) -> Iterator[Phrase]:
 
 
 def _about_two(target: Codes, first: Column, second: Column, is_binary: bool) -> Iterator[Phrase]:
+    if is_binary and all(c.kind != "real" and c.cls is None for c in (first, second)):
+        yield equal(first, second)
+    if not is_binary and first.kind == second.kind == "int" and first.cls is None and second.cls is None:
+        yield from (bounded(which, [first, second]) for which in ("smaller", "larger"))
     if first.is_number and second.is_number:
         yield from _sums(target, (first, second), is_binary)
     if is_binary:

@@ -176,6 +176,36 @@ def remainder(of: Phrase, period: int, plus: int = 0) -> Phrase:
     return Phrase(bits, "category", values, write, of.of)
 
 
+def equal(first: Column, second: Column) -> Phrase:
+    """Whether two columns hold the same."""
+
+    def write(draft: Draft) -> str:
+        return draft.add(
+            "symbolic.equal", [first.node, second.node], Type("bool", SEQUENCE), hint=f"same_{second.node}"
+        )
+
+    alien = 0.0 if (first.kind, first.axis) == (second.kind, second.axis) else REFER
+    bits = 3 * REFER + alien
+    return Phrase(bits, "bool", first.values == second.values, write, (first.node, second.node))
+
+
+def bounded(which: str, columns: Sequence[Column], to: int | None = None) -> Phrase:
+    """The smaller (or larger) of whole numbers, or of one and a constant."""
+    pick = np.minimum if which == "smaller" else np.maximum
+    values = columns[0].values
+    for other in columns[1:]:
+        values = pick(values, other.values)
+    if to is not None:
+        values = pick(values, to)
+    attrs = {"which": which, **({} if to is None else {"to": to})}
+    nodes = tuple(c.node for c in columns)
+
+    def write(draft: Draft) -> str:
+        return draft.add("symbolic.bound", nodes, Type("int", SEQUENCE), attrs, hint=f"{nodes[0]}_bounded")
+
+    return Phrase(REFER * (1 + len(nodes)) + (integer_bits(to) if to is not None else 0), "int", values, write, nodes)
+
+
 def joined(first: Phrase, second: Phrase, *, both: bool) -> Phrase:
     """`and`, or `or`, of two truth values."""
     op = "symbolic.and" if both else "symbolic.or"

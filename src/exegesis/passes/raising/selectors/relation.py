@@ -141,6 +141,7 @@ def _between(table: _Seen, site: Site) -> Iterator[Relation]:
     if looked.any() and not looked.all():
         yield from _equal(query, key, apart, looked, alien, site)
         yield from _ordered(query, key, apart, looked, alien, site)
+        yield from _within(query, key, apart, looked, alien, site)
     if query.values.min() >= 0 and key.values.min() >= 0:
         yield from _same_remainder(query, key, apart, looked, alien, site.causal)
     yield from _same_class(table, alien, site.causal)
@@ -203,6 +204,23 @@ def _ordered(query: Column, key: Column, apart: Table, looked: Mask, alien: floa
             return draft.add("symbolic.ordered", [than, key.node], SELECTOR, attrs, hint=f"{key.node}_ordered")
 
         yield Relation(3 * REFER + 2 + alien + (integer_bits(by) if by else 0), write)
+
+
+def _within(query: Column, key: Column, apart: Table, looked: Mask, alien: float, site: Site) -> Iterator[Relation]:
+    """query + low <= key <= query + high."""
+    low, high = int(apart[looked].min()), int(apart[looked].max())
+    if low == high or not np.array_equal((apart >= low) & (apart <= high), looked):
+        return
+
+    def write(draft: Draft) -> str:
+        sides = []
+        for by, sign in ((low, ">="), (high, "<=")):
+            attrs = {"is": sign, "causal": site.causal}
+            than = _plus(draft, query, by)
+            sides.append(draft.add("symbolic.ordered", [than, key.node], SELECTOR, attrs, hint=f"{key.node}_ordered"))
+        return draft.add("symbolic.both", sides, SELECTOR, hint=f"{key.node}_near")
+
+    yield Relation(6 * REFER + 4 + alien + integer_bits(low) + integer_bits(high), write)
 
 
 def _same_remainder(
