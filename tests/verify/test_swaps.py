@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from exegesis.runtime.exported import ExportedNetwork
 from exegesis.verify.alignment import align, without_alignment
 from exegesis.verify.network import Reference
 from exegesis.verify.picks import pools
@@ -79,6 +80,28 @@ def test_the_network_does_what_hooks_make_it_do(pool: Pool, reference: Reference
     for row in range(40):
         others = [ids[swaps.source[g, row]] for g in range(2)]
         assert said[row] == with_hooks(reference, ids[swaps.base[row]], others, swaps.where[:, row])
+
+
+def test_what_comes_before_a_swap_is_computed_once(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    swaps = random_swaps(pool, 30, 4)
+    swaps.where[0] = False  # the head alone is swapped
+    pool.network_says(swaps)
+    computed: list[str] = []
+    compute = ExportedNetwork._compute
+
+    def spied(self: ExportedNetwork, node: Any, inputs: Any, values: Any) -> Any:
+        if node.op == "call_function":
+            computed.append(node.name)
+        return compute(self, node, inputs, values)
+
+    monkeypatch.setattr(ExportedNetwork, "_compute", spied)
+    pool.network_says(swaps)
+    exported = pool.reference.exported
+    head = pool.groups[1].places[0].value
+    assert "embedding" not in computed
+    assert head not in computed
+    assert {name for name in computed if name in exported.values} <= exported.after([head])
+    assert exported.output in computed
 
 
 def test_a_source_for_every_position(pool: Pool) -> None:

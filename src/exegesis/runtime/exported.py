@@ -132,6 +132,17 @@ class ExportedNetwork:
         """Values that any of these depend on, themselves included."""
         return _closure(names, lambda name: [i.name for i in self._nodes[name].all_input_nodes])
 
+    def border(self, changed: Collection[str]) -> frozenset[str]:
+        """What the output reads untouched when these values change: `given` for runs that replace them.
+
+        Those of `changed` that no other changed value comes before are among it.
+        """
+        after, needed = self.after(changed), self.before([self.output])
+        first = {n for n in changed if not any(i.name in after for i in self._nodes[n].all_input_nodes)}
+        redone = [node for name, node in self._nodes.items() if name in after & needed and name not in first]
+        read = {i.name for node in redone for i in node.all_input_nodes if i.name not in after}
+        return frozenset((read & set(self.values)) | first)
+
     def equation(self, name: str) -> str | None:
         """The equation of a value that an einsum computes."""
         first = self._nodes[name].args[0] if self._nodes[name].args else None

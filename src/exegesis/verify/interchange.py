@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from exegesis.behavior import ProductDomain, SequenceBatch, StringsDomain
+from exegesis.behavior import Answers, ProductDomain, SequenceBatch, StringsDomain
 from exegesis.evidence import Bound
 from exegesis.ir import Json
 from exegesis.ir.progress import Progress
@@ -121,31 +121,30 @@ def _run_pool(
     """Every experiment on one pool: its share of what is still to be done."""
     if pool.length == 1:
         experiments = [e for e in experiments if e.kind != ONE_POSITION]
-    picked: list[tuple[Experiment, bool, Cases]] = []
     for experiment in experiments:
         want = [
             int(np.ceil(share * max(0, total - tally.asked)))
             for total, tally in ((effort.changed, experiment.changed), (effort.unchanged, experiment.unchanged))
         ]
-        for should_change, found in zip(
-            (True, False), _candidates(pool, experiment, partial, want, effort, rng), strict=True
-        ):
-            if found is not None and len(found):
-                picked.append((experiment, should_change, found))
-    if not picked:
-        return
-    everything = Cases.joined([p[2] for p in picked])
-    network = everything.among(pool, pool.network_says(everything.swaps))
-    starts = np.cumsum([0, *(len(p[2]) for p in picked)])
-    for (experiment, should_change, found), start in zip(picked, starts, strict=False):
-        said = network[start : start + len(found)]
-        right = pool.reference.behavior.readout.equal(found.said, said)
-        tally = experiment.changed if should_change else experiment.unchanged
-        tally.add(right)
-        if tally.failure is None and not right.all():
-            tally.failure = _failure(pool, found, int(np.argmin(right)), said)
-        if should_change:
-            _nulls(pool, experiment, found, said, int(np.ceil(share * effort.null)), rng)
+        changes, stays = _candidates(pool, experiment, partial, want, effort, rng)
+        both = [(t, c) for t, c in ((experiment.changed, changes), (experiment.unchanged, stays)) if c is not None]
+        if not both:
+            continue
+        network = _asked(pool, [c for _, c in both])
+        for (tally, found), said in zip(both, network, strict=True):
+            right = pool.reference.behavior.readout.equal(found.said, said)
+            tally.add(right)
+            if tally.failure is None and not right.all():
+                tally.failure = _failure(pool, found, int(np.argmin(right)), said)
+        if changes is not None:
+            _nulls(pool, experiment, changes, network[0], int(np.ceil(share * effort.null)), rng)
+
+
+def _asked(pool: Pool, parts: Sequence[Cases]) -> list[Answers]:
+    """What the network says in the cases of each part, asked at once."""
+    everything = Cases.joined(parts)
+    said = everything.among(pool, pool.network_says(everything.swaps))
+    return np.split(said, np.cumsum([len(p) for p in parts])[:-1])
 
 
 def _candidates(

@@ -7,7 +7,7 @@ from another source, so that a whole experiment is a few forward passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -147,8 +147,25 @@ class Pool:
         """
         own = {g: group.places for g, group in enumerate(self.groups)}
         used = {g: p for g, p in (own | dict(places or {})).items() if swaps.where[g].any()}
-        self.values([place.value for group in used.values() for place in group])
-        return self._chunked(swaps, lambda part: self._network_chunk(part, used, mean))
+        written = {place.value for group in used.values() for place in group}
+        self.values(sorted(written))
+        untouched = self._untouched(written)
+        return self._chunked(swaps, lambda part: self._network_chunk(part, used, untouched, mean))
+
+    def _untouched(self, written: Collection[str]) -> list[str]:
+        """Values that no swap reaches, computed once for the whole pool: nothing upstream of them is computed again."""
+        exported = self.reference.exported
+        found, stack = set[str](), sorted(exported.border(written))
+        while stack:
+            name = stack.pop()
+            if name in found:
+                continue
+            value = self.values([name])[name]
+            if value.ndim and value.shape[0] == self.size:
+                found.add(name)
+            else:  # batch and positions in one axis: what it is made of is taken instead
+                stack.extend(exported.values[name].reads)
+        return sorted(found)
 
     def _chunked(self, swaps: Swaps, say: Callable[[Swaps], Answers]) -> Answers:
         step = max(1, MAX_TOKENS // self.length)
@@ -181,7 +198,9 @@ class Pool:
         out = self.program.run(inputs, given)
         return read_answers(executor, out.numpy(), batch, self.reference.behavior.readout)
 
-    def _network_chunk(self, swaps: Swaps, used: Mapping[int, Sequence[Place]], mean: bool) -> Answers:
+    def _network_chunk(
+        self, swaps: Swaps, used: Mapping[int, Sequence[Place]], untouched: Sequence[str], mean: bool
+    ) -> Answers:
         batch = self.rows(swaps.base)
         writers: dict[str, list[tuple[Place, int]]] = {}
         for g, places in used.items():
@@ -193,8 +212,9 @@ class Pool:
             return lambda value: self._written(value, self._values[name], writers[name], swaps, mean)
 
         replace = {name: writer(name) for name in writers}
-        exported = self.reference.exported
-        out = exported.run(self.reference.arguments(batch), replace=replace)[exported.output]
+        exported, base = self.reference.exported, torch.from_numpy(swaps.base)
+        given = {name: self._values[name].index_select(0, base) for name in untouched}
+        out = exported.run(self.reference.arguments(batch), replace=replace, given=given)[exported.output]
         return read_answers(self.reference.network, out.cpu().numpy(), batch, self.reference.behavior.readout)
 
     @staticmethod
