@@ -146,7 +146,7 @@ def _without_neurons(graph: Graph, mlp: Mlp, cut: NDArray[np.int64], by: str) ->
         bias = out.tensors.get("bias")
         value = graph.tensors[bias] if bias else np.zeros(out_weight(graph, mlp).shape[1], np.float32)
         rest = draft.add(
-            "component.constant", [out.inputs[0]], out.type, hint=f"{mlp.out}.bias", tensors={"value": value}
+            "component.constant", [graph.inputs[0].id], out.type, hint=f"{mlp.out}.bias", tensors={"value": value}
         )
         return draft.whole(), rest
     return graph.with_nodes([nodes.get(n.id, n) for n in graph.nodes], tensors=tensors), mlp.out
