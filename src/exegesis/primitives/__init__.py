@@ -33,7 +33,6 @@ from exegesis.primitives.periodic import (
     votes,
     wave,
 )
-from exegesis.primitives.permutations import matrix_product, representation, representation_votes
 from exegesis.primitives.selectors import (
     at,
     attend,
@@ -101,7 +100,6 @@ __all__ = [
     "lookup",
     "mask",
     "match",
-    "matrix_product",
     "mix",
     "mod",
     "motion",
@@ -114,8 +112,6 @@ __all__ = [
     "positive",
     "relabel",
     "related",
-    "representation",
-    "representation_votes",
     "scores",
     "share",
     "shift",

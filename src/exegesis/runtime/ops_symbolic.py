@@ -17,7 +17,6 @@ from torch import Tensor
 from exegesis.ir import GraphError
 from exegesis.runtime.binding import Binding, Compute, Op, find, integers
 from exegesis.runtime.ops_periodic import PERIODIC
-from exegesis.runtime.ops_permutations import PERMUTATIONS
 from exegesis.runtime.ops_selectors import SELECTORS
 
 _RELATIONS: Mapping[str, Callable[[Tensor, float], Tensor]] = {
@@ -286,7 +285,6 @@ def allow(at: Binding) -> Compute:
 SYMBOLIC: Mapping[str, Op] = {
     **SELECTORS,
     **PERIODIC,
-    **PERMUTATIONS,
     "symbolic.share": share,
     "symbolic.count": count,
     "symbolic.width": width,
