@@ -255,6 +255,15 @@ def test_the_table_tells_a_person(figures: Build) -> None:
     assert told["It says what the network says."] == ("tested", "on test")
 
 
+def test_the_table_says_which_claims_do_not_decide(figures: Build) -> None:
+    rows = Verdict.of((TESTED, BEYOND), figures(), RULE).table()
+    assert rows[-1] == (
+        "Head L0H1 counts.",
+        "refuted",
+        "on test; does not decide, since nobody asks about these inputs",
+    )
+
+
 def test_the_table_without_timings_shows_none(figures: Build) -> None:
     verdict = Verdict.from_json(Verdict.of((TESTED,), figures(), RULE).to_json(timings=False))
     assert "seconds" not in {row.what for row in verdict.table()}

@@ -117,7 +117,7 @@ class Verdict(Record):
     def table(self) -> tuple[Row, ...]:
         """The verdict as rows to print: whether it holds and why not, figures, claims, what speaks against it."""
         rows = [Row("holds", _WORD[self.holds], "; ".join(self._reasons())), *figure_rows(self.figures)]
-        rows += [Row(claim.statement, claim.status.value, f"on {claim.domain}") for claim in self.claims]
+        rows += [Row(c.statement, c.status.value, f"on {c.domain}{_ABOUT[c.about]}") for c in self.claims]
         rows += [
             Row(w.cause, w.kind.replace("_", " "), f"{w.count} found, {w.surprise:.1f} bits") for w in self.witnesses
         ]
@@ -127,4 +127,9 @@ class Verdict(Record):
         return [found.sentence for found in findings(self.claims, self.figures, self.rule) if found.met is not True]
 
 
+_ABOUT = {
+    "behavior": "",
+    "beyond": "; does not decide, since nobody asks about these inputs",
+    "network": "; does not decide, since it is about the network and its task",
+}
 _WORD = {True: "yes", False: "no", None: "not decided"}
