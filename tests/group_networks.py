@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,34 @@ def polygon(n: int, kept: Mapping[int, tuple[float, float | None]]) -> Pair:
                     first.append(_at(np.outer(a, d).ravel(), k, len(kept)))
                     second.append(_at(np.outer(d, b).ravel(), k, len(kept)))
                     unembed.append(weight * np.einsum("i,zij,j->z", a, motions(f, n), b))
+    return Pair(embed, np.array(first), np.array(second), np.array(unembed) / GRID)
+
+
+def four_points(signed: bool) -> np.ndarray:
+    """The permutations of four points as motions of space, [24, 3, 3]; times their sign where `signed`."""
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 2
+    found = []
+    for permutation in permutations(range(4)):
+        matrix = corners[list(permutation)].T @ corners  # sends corner k to corner permutation[k]
+        found.append(matrix * (np.linalg.det(matrix) if signed else 1))
+    return np.array(found)
+
+
+def tetrahedron(kept: Mapping[bool, tuple[float, np.ndarray | None]]) -> Pair:
+    """Composition of permutations of four points: per kind of matrices (with their signs or without) a weight, and the
+    direction that is kept between the two (None: all of space is)."""
+    golden = (1 + 5**0.5) / 2
+    corners = [(0, a, b * golden) for a in (1, -1) for b in (1, -1)]
+    around = np.array([np.roll(c, k) for c in corners for k in range(3)]) / (1 + golden**2) ** 0.5  # an icosahedron
+    embed = np.concatenate([four_points(signed).reshape(24, 9) for signed in kept], axis=1)
+    first, second, unembed = [], [], []
+    for k, (signed, (weight, direction)) in enumerate(kept.items()):
+        for d in np.eye(3) if direction is None else direction[None] / np.linalg.norm(direction):
+            for a in around:
+                for b in around:
+                    first.append(_at(np.outer(a, d).ravel(), k, len(kept)))
+                    second.append(_at(np.outer(d, b).ravel(), k, len(kept)))
+                    unembed.append(weight * np.einsum("i,zij,j->z", a, four_points(signed), b))
     return Pair(embed, np.array(first), np.array(second), np.array(unembed) / GRID)
 
 

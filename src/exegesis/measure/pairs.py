@@ -21,7 +21,7 @@ from exegesis.ir.spec import axis_size
 from exegesis.runtime import Executor
 
 Rows: TypeAlias = Int[np.ndarray, " r"]
-MOST_PAIRS = 2**17
+MOST_LOGITS = 2**24  # pairs times outputs that are held at once
 _CHUNK = 4096  # pairs that are run at once
 
 
@@ -71,7 +71,7 @@ class Pairs:
         n = len(domain.positions[free[0]])
         size = axis_size(graph[graph.outputs[0]].type.axes[-1], graph)
         outputs = readout.outputs or tuple(range(size or 0))
-        if len(outputs) != n or domain.size() > MOST_PAIRS:
+        if len(outputs) != n or domain.size() * n > MOST_LOGITS:
             return f"{len(outputs)} outputs for {domain.size()} pairs of {n} tokens are no table of a group"
         ids = torch.from_numpy(np.concatenate(list(domain.enumerate())))
         chosen = (domain.positions[free[0]], domain.positions[free[1]])

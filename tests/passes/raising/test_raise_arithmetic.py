@@ -18,6 +18,7 @@ from exegesis.behavior import StringsDomain
 from exegesis.ir import Graph, check, price
 from exegesis.ir.progress import Silent
 from exegesis.measure.groups import multiplied
+from exegesis.measure.permutation_groups import permutation_table
 from exegesis.passes.manager import Manager, Outcome, Setting
 from exegesis.passes.raising.raise_arithmetic import RaiseArithmetic
 from exegesis.pipeline.decompile import prepare
@@ -114,6 +115,38 @@ def test_whole_motions_are_composed_whole(raised: Raise) -> None:
     graph = is_sound(old, setting, 16, 2, multiplied("dihedral", 8, elements[:, None], elements[None]))
     assert node_of(graph, "compose").attrs == {}
     assert node_of(graph, "motion_votes").attrs == {"weights": [[1, 1], [3, 2]], "period": 8}
+
+
+def test_permutations_become_products_of_matrices(raised: Raise) -> None:
+    old, setting, _ = raised(G.tetrahedron({False: (1.0, None), True: (2.0, None)}), 24)
+    graph = is_sound(old, setting, 24, 2, permutation_table(4, False))
+    assert node_of(graph, "matrix_product").attrs == {"partitions": [[3, 1], [2, 1, 1]]}
+    assert not any(n.op == "symbolic.relabel" for n in graph.nodes)
+
+
+def test_directions_between_permutations_are_kept(raised: Raise) -> None:
+    kept = {False: (1.0, None), True: (2.0, np.array([0.3, -1.0, 1.0]))}
+    old, setting, outcome = raised(G.tetrahedron(kept), 24)
+    graph = is_sound(old, setting, 24, 2, permutation_table(4, False))
+    assert [d is None for d in node_of(graph, "matrix_product").attrs["between"]] == [True, False]
+    assert dict(outcome.attempts[0].figures)["logit variance explained"] > 0.98
+
+
+@pytest.mark.parametrize("kind", ["dihedral", "symmetric"])
+def test_factors_in_the_other_order(raised: Raise, kind: str) -> None:
+    if kind == "dihedral":
+        network, n = G.polygon(7, {0: (0.5, None), 1: (1.0, 30.0), 2: (1.5, 100.0)}), 14
+        product = multiplied("dihedral", 7, np.arange(14)[:, None], np.arange(14)[None])
+    else:
+        network, n = G.tetrahedron({False: (1.0, None), True: (2.0, None)}), 24
+        product = permutation_table(4, False)
+    with torch.no_grad():
+        network.inner.weight.copy_(network.inner.weight.roll(network.embed.shape[1], 1))
+    old, setting, _ = raised(network, n)
+    graph = is_sound(old, setting, n, 2, product.T)
+    op = "compose" if kind == "dihedral" else "matrix_product"
+    assert [i.split("_")[0] for i in node_of(graph, op).inputs] == ["second", "first"]
+    assert not any(n.op == "symbolic.relabel" for n in graph.nodes)
 
 
 def test_tokens_in_any_order_are_renamed_first(raised: Raise) -> None:

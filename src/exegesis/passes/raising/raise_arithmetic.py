@@ -23,13 +23,13 @@ from exegesis.ir import Graph
 from exegesis.measure.addition import distance_irrelevance, gradient_symmetricity
 from exegesis.measure.exchanges import Program
 from exegesis.measure.groups import Group, find_group
-from exegesis.measure.harmonics import blocks, concentration, shares
+from exegesis.measure.harmonics import Key, blocks, concentration, shares
 from exegesis.measure.pairs import Pairs
 from exegesis.passes.draft import Draft
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 from exegesis.passes.raising.arithmetic.cyclic import write_addition
-from exegesis.passes.raising.arithmetic.dihedral import write_composition
 from exegesis.passes.raising.arithmetic.names import ORDINALS
+from exegesis.passes.raising.arithmetic.noncommuting import write_composition
 from exegesis.passes.raising.arithmetic.places import Placed, Search, with_places
 from exegesis.passes.raising.arithmetic.program import Written
 
@@ -49,7 +49,7 @@ class RaiseArithmetic:
 
     carried: float = 0.03
     table: float = 0.999
-    explained: float = 0.7
+    explained: float = 0.5
     exchanged: float = 0.9
 
     name = NAME
@@ -138,7 +138,7 @@ class _Reader:
                 )
         return None
 
-    def _frequencies(self, group: Group) -> list[int]:
+    def _frequencies(self, group: Group) -> list[Key]:
         """Those that carry enough of the answer's waves."""
         found = shares(self.pairs.logits.T, group.answers, blocks(group.kind, group.period))
         lengths = {f: float(np.sqrt(v)) for f, v in found.items()}

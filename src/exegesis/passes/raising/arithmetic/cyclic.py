@@ -8,31 +8,32 @@ import numpy as np
 
 from exegesis.ir import Type
 from exegesis.measure.groups import Group
+from exegesis.measure.harmonics import Key
 from exegesis.measure.pairs import Pairs
 from exegesis.measure.responses import Account, Response, Wave, answer_wave, companion, doubled, plane, respond, turn
 from exegesis.passes.draft import Draft
 from exegesis.passes.raising.arithmetic.mixing import Mixing, Slot
-from exegesis.passes.raising.arithmetic.names import Held, Tokens, called, form, votes
+from exegesis.passes.raising.arithmetic.names import ELEMENT, Held, Tokens, called, declare, form
 from exegesis.passes.raising.arithmetic.program import Written
 
 _LEAST = 0.2  # share of a response that an account must explain for its frequency to be kept
 _GAIN = 0.02  # share of a response that companions must explain on top to be worth their lines
 
 
-def write_addition(pairs: Pairs, group: Group, frequencies: Sequence[int], draft: Draft, seed: int) -> Written | None:
+def write_addition(pairs: Pairs, group: Group, keys: Sequence[Key], draft: Draft, seed: int) -> Written | None:
     """The program that a network runs over these frequencies of a cyclic group.
 
     Args:
         pairs: the network, with known carriers.
         group: a cyclic group.
-        frequencies: those that count.
+        keys: the frequencies that count.
         draft: where nodes are written.
         seed: of what is drawn.
 
     Returns:
         None where no account explains any of the frequencies.
     """
-    every = [respond(pairs, group, f, seed) for f in frequencies]
+    every = [respond(pairs, group, f, seed) for f in keys if isinstance(f, int)]
     figures = {f"frequency {r.frequency}, {a}": share for r in every for a, share in r.explained.items()}
     responses = [r for r in every if max(r.explained.values()) >= _LEAST]
     if not responses:
@@ -169,7 +170,10 @@ class _Writer:
     def _fits(self, angles: str, frequencies: tuple[int, ...]) -> str:
         self.angles = (*self.angles, angles)
         weights = {f: self._weights[f] for f in frequencies}
-        return votes(self._draft, "symbolic.votes", angles, weights, self._period, self._period)
+        declare(self._draft, self._period)
+        attrs = {"weights": [[f, w] for f, w in weights.items()], "period": self._period}
+        type = Type("real", (*self._draft[angles].type.axes[:-1], ELEMENT))
+        return self._draft.add("symbolic.votes", [angles], type, attrs, hint="fits")
 
     def answer(self, parts: list[str]) -> str:
         """The output with the most votes."""

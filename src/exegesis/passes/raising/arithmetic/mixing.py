@@ -9,9 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from exegesis.measure.harmonics import Key
+
+AnyKey = TypeVar("AnyKey", bound=Key)
 
 Slot = Float[np.ndarray, "rows n"]
 _SLACK = 0.005
@@ -34,8 +39,8 @@ class Mixing:
     def draw(
         cls,
         logits: Slot,
-        slots: Mapping[int, Slot],
-        votes: Mapping[int, Slot],
+        slots: Mapping[AnyKey, Slot],
+        votes: Mapping[AnyKey, Slot],
         seed: int,
         count: int = 2048,
     ) -> Mixing:

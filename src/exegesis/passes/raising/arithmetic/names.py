@@ -120,6 +120,7 @@ class Tokens:
         table = self._table(which)
         if not table:
             return token
+        declare(self.draft, self.group.order)
         type = Type("category", self.draft[token].type.axes, ELEMENT)
         attrs = {"table": [list(pair) for pair in table]}
         hint = "element" if self.carried else f"{ORDINALS[which]}_element"
@@ -150,10 +151,7 @@ def form(draft: Draft, terms: list[tuple[float, str]], hint: str) -> str:
     return draft.add("symbolic.form", [node for _, node in terms], draft[terms[0][1]].type, attrs, hint=hint)
 
 
-def votes(draft: Draft, op: str, source: str, weights: Mapping[int, float], period: int, order: int) -> str:
-    """The votes of a wave or a motion for each element."""
+def declare(draft: Draft, order: int) -> None:
+    """Makes the axis of elements known."""
     if ELEMENT not in draft.graph.axes:
         draft.axes[ELEMENT] = Axis(ELEMENT, order)
-    type = Type("real", (*draft[source].type.axes[:-1], ELEMENT))
-    attrs = {"weights": [[f, w] for f, w in weights.items()], "period": period}
-    return draft.add(op, [source], type, attrs, hint="fits")

@@ -134,8 +134,13 @@ class Search:
         return best if best is not None and self.accepts(best) else None
 
     def accepts(self, placed: Placed) -> bool:
-        """Whether the interchange is accurate enough, and random subspaces do not do as well."""
-        return placed.found.accuracy >= max(self._least, placed.found.null + _ABOVE)
+        """Whether the interchange is accurate enough, and random subspaces do not do as well.
+
+        Variables that fill more than half of their places leave nothing to compare them with.
+        """
+        roomy = any(2 * len(part.basis) <= part.basis.shape[1] for part in placed.parts)
+        floor = placed.found.null + _ABOVE if roomy else 0.0
+        return placed.found.accuracy >= max(self._least, floor)
 
     def at_carrier(self, variables: Sequence[str], which: int, basis: Basis) -> Placed:
         """Variables that are a part of the vectors of tokens, exchanged at one of the two tokens alone."""
