@@ -29,7 +29,7 @@ def renamed(table: np.ndarray, seed: int) -> np.ndarray:
     """The table of the same group up to names: rows, columns and answers are permuted each in their own way."""
     rng = np.random.default_rng(seed)
     rows, columns, answers = (rng.permutation(len(table)) for _ in range(3))
-    return answers[table[rows][:, columns]]
+    return np.asarray(answers[table[rows][:, columns]])
 
 
 def products(found: Group) -> np.ndarray:

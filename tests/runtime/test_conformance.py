@@ -28,7 +28,10 @@ TYPES = {
     "motion": Type("real", (*BP, "=8")),
     "votes": Type("real", (*BP, "class")),
     "motion_votes": Type("real", (*BP, f"={2 * CLASSES}")),
+    "matrices": Type("real", (*BP, "=5")),
+    "permutation_votes": Type("real", (*BP, "=6")),
 }
+PARTITIONS = [(2, 1), (1, 1, 1)]  # of three points: matrices of two rows and of one
 
 Attrs = Mapping[str, Any]
 RELATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -78,6 +81,9 @@ IN_NUMPY: Mapping[str, Callable[[Attrs, list[np.ndarray], dict[str, np.ndarray]]
     "motion": lambda a, x, t: p.motion(x[0], a["frequencies"], a["period"]),
     "compose": lambda a, x, t: p.compose(x[0], x[1], **{k: a[k] for k in ("left", "between", "right") if k in a}),
     "motion_votes": lambda a, x, t: p.motion_votes(x[0], dict(a["weights"]), a["period"]),
+    "representation": lambda a, x, t: p.representation(x[0], a["partitions"]),
+    "matrix_product": lambda a, x, t: p.matrix_product(x[0], x[1], a["partitions"], between=a.get("between")),
+    "representation_votes": lambda a, x, t: p.representation_votes(x[0], dict(a["weights"])),
     "where": lambda a, x, t: p.where(x[0], x[1], a["values"], negated=a["negated"]),
     "both": lambda a, x, t: p.both(x[0], x[1]),
     "nearest": lambda a, x, t: p.nearest(x[0], a["which"]),
@@ -144,6 +150,11 @@ class Draw:
             "motion": lambda: {"frequencies": [2, 1], "period": CLASSES},
             "compose": lambda: {"between": [None, 30.0]} if self.flag() else {"left": [15, None], "right": [0, 90]},
             "motion_votes": lambda: {"weights": [[2, self.weight()], [1, self.weight()]], "period": CLASSES},
+            "representation": lambda: {"partitions": PARTITIONS},
+            "matrix_product": lambda: (
+                {"partitions": PARTITIONS} | ({"between": [[1, -2], None]} if self.flag() else {})
+            ),
+            "representation_votes": lambda: {"weights": [[k, self.weight()] for k in PARTITIONS]},
             "where": lambda: {"values": self.categories(), "negated": self.flag()},
             "nearest": lambda: {"which": "latest" if self.flag() else "first"},
             "weigh": lambda: {"weights": [[c, self.weight()] for c in self.categories()], "other": 0.5},
@@ -183,6 +194,9 @@ SIGNATURES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "motion": (("category",), "motion"),
     "compose": (("motion", "motion"), "motion"),
     "motion_votes": (("motion",), "motion_votes"),
+    "representation": (("category",), "matrices"),
+    "matrix_product": (("matrices", "matrices"), "matrices"),
+    "representation_votes": (("matrices",), "permutation_votes"),
     "where": (("selector", "category"), "selector"),
     "both": (("selector", "selector"), "selector"),
     "nearest": (("selector",), "selector"),

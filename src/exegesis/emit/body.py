@@ -26,6 +26,7 @@ from exegesis.emit.docstrings import comment
 from exegesis.emit.naming import default_name, free_name, identifier
 from exegesis.emit.operators import crossed, operator
 from exegesis.emit.periodic import PERIODIC
+from exegesis.emit.permutations import PERMUTATIONS
 from exegesis.emit.structure import Scope
 from exegesis.emit.symbolic import SYMBOLIC, Scene, allowed_by
 from exegesis.emit.tables import AllowTable
@@ -34,7 +35,7 @@ from exegesis.ir import Level, Node
 _DEEPEST = 2  # calls within calls on one line
 _BRIEF = 24  # characters of a comparison that may be written twice
 _PLAIN_SELECTORS = frozenset({"symbolic.everywhere", "symbolic.back", "symbolic.at", "symbolic.match"})
-_BUILD = {**SYMBOLIC, **PERIODIC, **COMPONENT}
+_BUILD = {**SYMBOLIC, **PERIODIC, **PERMUTATIONS, **COMPONENT}
 
 
 class Body:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from exegesis.ir.graph import Graph, Json, Kind, Node
 from exegesis.ir.periodic import PERIODIC
+from exegesis.ir.permutations import PERMUTATIONS
 from exegesis.ir.spec import OpSpec, axis_size, flag, number, one_of, positive, whole, wholes
 
 
@@ -345,4 +346,4 @@ ANSWERS = (
     ),
 )
 
-SYMBOLIC_OPS = (*SELECTORS, *VARIABLES, *PERIODIC, *ANSWERS)
+SYMBOLIC_OPS = (*SELECTORS, *VARIABLES, *PERIODIC, *PERMUTATIONS, *ANSWERS)

@@ -77,7 +77,7 @@ def _drawn(behavior: Behavior, tokens: int, seed: int) -> SequenceSplit | None:
     return whole
 
 
-def _until(tokens: float, batches: Iterable[Int[np.ndarray, "b s"]]) -> Iterable[Int[np.ndarray, "b s"]]:
+def _until(tokens: float, batches: Iterable[Int[np.ndarray, "_b _s"]]) -> Iterable[Int[np.ndarray, "_b _s"]]:
     for batch in batches:
         if tokens <= 0:
             return
@@ -85,8 +85,8 @@ def _until(tokens: float, batches: Iterable[Int[np.ndarray, "b s"]]) -> Iterable
         tokens -= batch.size
 
 
-def _by_length(batches: Iterable[Int[np.ndarray, "b s"]]) -> list[list[Int[np.ndarray, "b s"]]]:
-    found: dict[int, list[Int[np.ndarray, "b s"]]] = {}
+def _by_length(batches: Iterable[Int[np.ndarray, "_b _s"]]) -> list[list[Int[np.ndarray, "_b _s"]]]:
+    found: dict[int, list[Int[np.ndarray, "_b _s"]]] = {}
     for batch in batches:
         found.setdefault(batch.shape[1], []).append(batch)
     return list(found.values())

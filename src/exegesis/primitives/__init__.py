@@ -33,6 +33,7 @@ from exegesis.primitives.periodic import (
     votes,
     wave,
 )
+from exegesis.primitives.permutations import matrix_product, representation, representation_votes
 from exegesis.primitives.selectors import (
     at,
     attend,
@@ -100,6 +101,7 @@ __all__ = [
     "lookup",
     "mask",
     "match",
+    "matrix_product",
     "mix",
     "mod",
     "motion",
@@ -112,6 +114,8 @@ __all__ = [
     "positive",
     "relabel",
     "related",
+    "representation",
+    "representation_votes",
     "scores",
     "share",
     "shift",

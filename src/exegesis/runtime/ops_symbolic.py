@@ -17,6 +17,7 @@ from torch import Tensor
 from exegesis.ir import GraphError
 from exegesis.runtime.binding import Binding, Compute, Op, find, integers
 from exegesis.runtime.ops_periodic import PERIODIC
+from exegesis.runtime.ops_permutations import PERMUTATIONS
 from exegesis.runtime.ops_selectors import SELECTORS
 
 _RELATIONS: Mapping[str, Callable[[Tensor, float], Tensor]] = {
@@ -285,6 +286,7 @@ def allow(at: Binding) -> Compute:
 SYMBOLIC: Mapping[str, Op] = {
     **SELECTORS,
     **PERIODIC,
+    **PERMUTATIONS,
     "symbolic.share": share,
     "symbolic.count": count,
     "symbolic.width": width,

@@ -15,7 +15,7 @@ Example: addition modulo 113 over frequencies 6 and 23 becomes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 from exegesis.passes.raising.arithmetic.cyclic import write_addition
 from exegesis.passes.raising.arithmetic.names import ORDINALS
 from exegesis.passes.raising.arithmetic.noncommuting import write_composition
-from exegesis.passes.raising.arithmetic.places import Placed, Search, with_places
+from exegesis.passes.raising.arithmetic.places import Gathered, Placed, Search, with_places
 from exegesis.passes.raising.arithmetic.program import Written
 
 NAME = "raise_arithmetic"
@@ -79,6 +79,15 @@ def _refused(graph: Graph, why: str, figures: dict[str, float] | None = None) ->
     return Outcome(graph, (Attempt("the table of answers", why, False, tuple((figures or {}).items())),))
 
 
+def _mixing(placed: Placed, alone: float) -> str:
+    """What the exchange says of where two tokens first meet."""
+    where = " and ".join(part.node.id for part in placed.parts)
+    return (
+        f"A part of it stands at {where} already: exchanging the waves alone there does what the program says in "
+        f"{alone:.0%} of cases, with their angles in {placed.found.accuracy:.0%}."
+    )
+
+
 class _Reader:
     """One network on its way to a program; every step may end in a refusal."""
 
@@ -88,6 +97,7 @@ class _Reader:
         self.seed = seed
         self.settings = settings
         self.figures: dict[str, float] = {}
+        self.mixing = ""
 
     def outcome(self) -> Outcome:
         """The program with its places, or the graph as it is."""
@@ -111,7 +121,10 @@ class _Reader:
             return self._refused(placed)
         why = f"a {group.kind} group of order {group.order}: {len(placed)} places, all pairs agree"
         attempt = Attempt("the table of answers", why, True, tuple(self.figures.items()))
-        return Outcome(with_places(program, placed), (attempt,))
+        graph = with_places(program, placed)
+        first = written.inner[1][0]
+        nodes = [replace(n, doc=f"{n.doc} {self.mixing}".strip()) if n.id == first else n for n in graph.nodes]
+        return Outcome(replace(graph, nodes=tuple(nodes)), (attempt,))
 
     def _refused(self, why: str) -> Outcome:
         return _refused(self.graph, why, self.figures)
@@ -172,7 +185,10 @@ class _Reader:
         made = search.find(angles)
         if made is None:
             return f"{' and '.join(angles)} were found nowhere in the network"
-        placed = [*(search.gathered(waves, made) if waves else ()), made]
+        gathered = search.gathered(waves, made) if waves else Gathered(None, None)
+        if gathered.placed is not None and gathered.alone is not None:
+            self.mixing = _mixing(gathered.placed, gathered.alone)
+        placed = [*([gathered.placed] if gathered.placed is not None else []), made]
         for which, span in enumerate(written.spans):
             variables = tuple(nodes[min(which, len(nodes) - 1)] for nodes in written.tokens)
             found = search.at_carrier(variables, which, span)

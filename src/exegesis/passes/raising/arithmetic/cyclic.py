@@ -125,7 +125,8 @@ class _Writer:
     def doubled(self, frequencies: tuple[int, ...], off: float, *, alone: bool) -> str:
         """Votes of waves that are added, and whose angle is then doubled."""
         doc = f"The angle 2π·f·token/{self._period} of each token as cos and sin, for each frequency f"
-        doc = f"{doc if alone else 'The same for other frequencies'}{', and for its double' if off else ''}."
+        said = doc if alone else "The same for other frequencies"
+        doc = f"{said}{' (the last ones are twice the first)' if off else ''}."
         held = (*frequencies, *(2 * f % self._period for f in frequencies if off))
         waves = self._waves(held, ("added_waves", "waves" if alone else "added_waves", doc))
         doc = "The sum of both tokens' waves: its angle is that of their mean, its length falls with their distance."

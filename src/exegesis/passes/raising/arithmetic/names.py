@@ -27,10 +27,12 @@ class Held:
     Attributes:
         nodes: what holds it: one node for both tokens, or one for each.
         type: of each.
+        name: what is held.
     """
 
     nodes: tuple[str, ...]
     type: Type
+    name: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ class Tokens:
         hint, name, doc = words
         if self.carried:
             node = self.draft.add(op, [self._element(tokens.id, 0)], type, attrs, hint=hint)
-            return Held((called(self.draft, node, name, doc),), type)
+            return Held((called(self.draft, node, name, doc),), type, name)
         nodes = []
         for which, ordinal in enumerate(ORDINALS):
             look = self._look(which)
@@ -79,7 +81,7 @@ class Tokens:
             nodes.append(
                 called(self.draft, node, f"{ordinal}_{name}", doc.replace("each token", f"the {ordinal} token"))
             )
-        return Held(tuple(nodes), type)
+        return Held(tuple(nodes), type, name)
 
     def each(self, held: Held) -> tuple[str, str]:
         """The first and the second token's, at every position."""
@@ -88,7 +90,7 @@ class Tokens:
         both = []
         for which, ordinal in enumerate(ORDINALS):
             node = self.draft.add("symbolic.total", [self._look(which), held.nodes[0]], held.type, hint="gathered")
-            both.append(called(self.draft, node, ordinal, f"What the {ordinal} token has there."))
+            both.append(called(self.draft, node, ordinal, f"The {ordinal} token's {held.name}."))
         return both[0], both[1]
 
     def sum(self, held: Held, words: tuple[str, str, str], *, alone: bool) -> str:

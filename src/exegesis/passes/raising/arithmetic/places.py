@@ -90,6 +90,19 @@ def _reads_tokens(graph: Graph, embed: str) -> bool:
     return graph[graph[embed].inputs[0]].op in ("input.tokens", "component.pick")
 
 
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Where gathered variables were found.
+
+    Attributes:
+        placed: the place; None where there is none.
+        alone: how accurate an exchange of them alone is, where they stand together with what is made of them.
+    """
+
+    placed: Placed | None
+    alone: float | None
+
+
 class Search:
     """Looks for variables of a program in the network.
 
@@ -107,7 +120,12 @@ class Search:
         rng = np.random.default_rng(seed)
         self._rows = np.sort(rng.permutation(len(program.pairs.ids))[:_SAMPLE])
 
-    def find(self, variables: Sequence[str], before: Sequence[Node] = ()) -> Placed | None:
+    def find(self, variables: Sequence[str]) -> Placed | None:
+        """The best place, if it is good enough."""
+        found = self.best(variables)
+        return found if found is not None and self.accepts(found) else None
+
+    def best(self, variables: Sequence[str], before: Sequence[Node] = ()) -> Placed | None:
         """The earliest place where exchanging variables does what the program says, nearly always; else the best place.
 
         Args:
@@ -131,7 +149,7 @@ class Search:
                 best = Placed(tuple(variables), parts, found)
             if found.accuracy >= _SURE:
                 break
-        return best if best is not None and self.accepts(best) else None
+        return best
 
     def accepts(self, placed: Placed) -> bool:
         """Whether the interchange is accurate enough, and random subspaces do not do as well.
@@ -151,21 +169,20 @@ class Search:
         found = exchange(self._program, variables, [part], self._drawn, place=carrier.at, seed=self._seed)
         return Placed(tuple(variables), (part,), found)
 
-    def gathered(self, waves: Sequence[str], angles: Placed) -> tuple[Placed, ...]:
+    def gathered(self, waves: Sequence[str], angles: Placed) -> Gathered:
         """Where what is gathered out of tokens stands, before their angles do: alone, or mixed with the angles already.
 
         Attention that only adds holds waves and nothing else: exchanging them is enough. Attention that multiplies
         holds a part of their product as well, which goes wrong when the waves are exchanged without it.
-
-        Returns:
-            The waves alone where they are found surely, else the waves with the angles; nothing where neither is found.
         """
         before = [part.node for part in angles.parts]
-        alone = self.find(waves, before)
-        if alone is not None and alone.found.accuracy >= _SURE:
-            return (alone,)
-        mixed = self.find((*waves, *angles.variables), before)
-        return (mixed,) if mixed is not None else (alone,) if alone is not None else ()
+        alone = self.best(waves, before)
+        if alone is not None and alone.found.accuracy >= _SURE and self.accepts(alone):
+            return Gathered(alone, None)
+        mixed = self.best((*waves, *angles.variables), before)
+        if mixed is not None and self.accepts(mixed):
+            return Gathered(mixed, 0.0 if alone is None else alone.found.accuracy)
+        return Gathered(alone if alone is not None and self.accepts(alone) else None, None)
 
 
 def directions(held: Float[np.ndarray, "r entries"], values: Float[np.ndarray, "r width"]) -> Basis | None:
