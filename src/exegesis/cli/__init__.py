@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from exegesis import __version__
-from exegesis.cli import commands
+from exegesis.cli.commands import COMMANDS
 
 app = typer.Typer(
     name="exegesis",
@@ -17,7 +17,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for _command in (commands.decompile, commands.show, commands.verify, commands.lift, commands.diff, commands.zoo):
+for _command in COMMANDS:
     app.command(_command.__name__)(_command)
 
 

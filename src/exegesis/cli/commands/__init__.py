@@ -1,0 +1,14 @@
+"""One file a command. Each imports what it needs when it runs, so that looking at a run never loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from exegesis.cli.commands.decompile import decompile
+from exegesis.cli.commands.diff import diff
+from exegesis.cli.commands.lift import lift
+from exegesis.cli.commands.show import show
+from exegesis.cli.commands.verify import verify
+from exegesis.cli.commands.zoo import zoo
+
+COMMANDS: tuple[Callable[..., None], ...] = (decompile, show, verify, lift, diff, zoo)
