@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exegesis.behavior import Answers, Readout, SequenceBatch, SequenceSplit
+from exegesis.behavior import Answers, ArrayBatch, Batch, Readout, SequenceBatch, SequenceSplit, Split
 from exegesis.ir import Graph, InputError
 from exegesis.runtime import Executor
 from exegesis.runtime.answers import MAX_TOKENS, batch_answers, batch_inputs, read_answers
@@ -25,13 +25,13 @@ class Observed:
     """One batch on the bench.
 
     Attributes:
-        batch: the rows, all of one length.
-        inputs: input node id → [b, s].
-        scored: [b, s], which positions count.
+        batch: the rows, all of one length or one shape.
+        inputs: input node id → [b, s], or [b, ...] over arrays.
+        scored: [b, s], which positions count; over arrays [b], all true.
         answers: the network's answers there, in the readout's canonical form.
     """
 
-    batch: SequenceBatch
+    batch: Batch
     inputs: Mapping[str, Tensor]
     scored: Tensor
     answers: Answers
@@ -44,19 +44,19 @@ class Bench:
         graph: the lifted network.
         readout: how its outputs are read.
         split: the inputs.
-        max_tokens: how many tokens a batch may hold; this bounds the memory.
+        max_tokens: how many tokens (rows, over arrays) a batch may hold; this bounds the memory.
 
     Raises:
         InputError: no position of the split is scored.
     """
 
-    def __init__(self, graph: Graph, readout: Readout, split: SequenceSplit, *, max_tokens: int = MAX_TOKENS) -> None:
+    def __init__(self, graph: Graph, readout: Readout, split: Split, *, max_tokens: int = MAX_TOKENS) -> None:
         self.readout = readout
         self.split = split
         self.batches: list[Observed] = []
         run = Executor(graph)
-        for batch in split.batches(max_tokens):
-            scored = torch.from_numpy(batch.scored)
+        for batch in _batches(split, max_tokens):
+            scored = torch.ones(len(batch.x), dtype=torch.bool) if isinstance(batch, ArrayBatch) else _scored(batch)
             answers = batch_answers(run, batch, readout)
             self.batches.append(Observed(batch, batch_inputs(run, batch), scored, answers))
         self.n = sum(len(b.answers) for b in self.batches)
@@ -90,7 +90,7 @@ class Bench:
         parts: dict[str, list[NDArray[np.generic]]] = {w: [] for w in want}
         for seen, values in self.each(graph, want):
             for w in want:
-                parts[w].append(values[w].expand(*seen.scored.shape, *values[w].shape[2:])[seen.scored].numpy())
+                parts[w].append(_at_scored(values[w], seen).numpy())
         return {w: np.concatenate(p) for w, p in parts.items()}
 
     def agreement(self, graph: Graph) -> float:
@@ -108,3 +108,22 @@ class Bench:
             said = read_answers(run, value.numpy(), seen.batch, self.readout)
             same += int(self.readout.equal(said, seen.answers).sum())
         return same / self.n
+
+
+def _batches(split: Split, max_tokens: int) -> Iterator[Batch]:
+    """Batches of about equal size, so that none is left with a single row where another has many."""
+    if isinstance(split, SequenceSplit):
+        yield from split.batches(max_tokens)
+        return
+    parts = max(1, -(-len(split) // max(1, max_tokens)))
+    for rows in np.array_split(np.arange(len(split)), parts):
+        yield split.gather(rows)
+
+
+def _scored(batch: SequenceBatch) -> Tensor:
+    return torch.from_numpy(batch.scored)
+
+
+def _at_scored(value: Tensor, seen: Observed) -> Tensor:
+    rank = seen.scored.ndim
+    return value.expand(*seen.scored.shape, *value.shape[rank:])[seen.scored]

@@ -66,7 +66,7 @@ class RaiseArithmetic:
 
     def run(self, graph: Graph, setting: Setting) -> Outcome:
         """The program, or the graph as it is with the reason."""
-        scored = {int(t) for b in setting.fit.batches for t in np.flatnonzero(b.batch.scored.any(0))}
+        scored = {int(t) for b in setting.fit.batches for t in np.flatnonzero(b.scored.numpy().any(0))}
         if len(scored) != 1:
             return _refused(graph, "more than one position counts")
         pairs = Pairs.of(graph, setting.domain, setting.readout, scored.pop())
