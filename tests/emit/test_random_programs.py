@@ -94,8 +94,12 @@ class Grower:
         if not any(n.type == SELECTOR for n in self.nodes):
             return self._selector()
         selector, key = self.of_kind("selector"), self.of_kind("category", "bool", "int")
-        k = self.rng.integers(6)
-        if k == 4:
+        k = self.rng.integers(7)
+        if k == 6:
+            pairs = [[q, c, abs(self.number())] for q in self.some(7) for c in self.some(7)]
+            query, other = self.of_kind("category", "bool", "int"), 1 if self.flip() else 0
+            self.add("weigh_pairs", SELECTOR, selector, query, key, weights=pairs, other=other)
+        elif k == 4:
             self.add("either" if self.flip() else "otherwise", SELECTOR, selector, self.of_kind("selector"))
         elif k == 5:
             self.add("extreme", SELECTOR, selector, key, which="smallest" if self.flip() else "largest")

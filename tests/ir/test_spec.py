@@ -129,6 +129,18 @@ FAULTS: list[tuple[str, Graph, str]] = [
         "weights",
     ),
     (
+        "pair weighed twice",
+        graph(
+            symbolic(
+                "weigh_pairs",
+                ("all", "tokens", "tokens"),
+                {"weights": [[0, 1, 1], [0, 1, 2]], "other": 0},
+                SELECTOR,
+            )
+        ),
+        "weights",
+    ),
+    (
         "bound not whole",
         graph(
             Node("n", "symbolic.width", ("all",), Type("int", BP)),

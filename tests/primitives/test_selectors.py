@@ -73,6 +73,13 @@ def test_weigh() -> None:
     np.testing.assert_array_equal(p.weigh(p.everywhere(x, causal=True), x, weight, other=0.25), expected)
 
 
+def test_weigh_pairs() -> None:
+    x, y = np.array([2, 0, -1, 1, 2]), np.array([0, 0, 1, 2, 1])
+    weight = {(2, 0): 3.0, (1, 2): 0.5, (-1, 1): 2.0}
+    expected = pairs(5, lambda s, t: (t <= s) * weight.get((int(x[s]), int(y[t])), 0.25))
+    np.testing.assert_array_equal(p.weigh_pairs(p.everywhere(x, causal=True), x, y, weight, other=0.25), expected)
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_attend(causal: bool) -> None:
     x, table = np.array([1, 0, -1, 2, 2]), RNG.normal(size=(3, 3))

@@ -88,6 +88,9 @@ IN_NUMPY: Mapping[str, Callable[[Attrs, list[np.ndarray], dict[str, np.ndarray]]
     "both": lambda a, x, t: p.both(x[0], x[1]),
     "nearest": lambda a, x, t: p.nearest(x[0], a["which"]),
     "weigh": lambda a, x, t: p.weigh(x[0], x[1], dict(a["weights"]), other=a["other"]),
+    "weigh_pairs": lambda a, x, t: p.weigh_pairs(
+        x[0], x[1], x[2], {(q, k): w for q, k, w in a["weights"]}, other=a["other"]
+    ),
     "attend": lambda a, x, t: p.attend(x[0], x[1], t["table"], causal=a["causal"]),
     "share": lambda a, x, t: p.share(x[0], x[1], of=CLASSES),
     "count": lambda a, x, t: p.count(x[0], x[1], of=CLASSES),
@@ -158,6 +161,10 @@ class Draw:
             "where": lambda: {"values": self.categories(), "negated": self.flag()},
             "nearest": lambda: {"which": "latest" if self.flag() else "first"},
             "weigh": lambda: {"weights": [[c, self.weight()] for c in self.categories()], "other": 0.5},
+            "weigh_pairs": lambda: {
+                "weights": [[q, k, self.weight()] for q in self.categories() for k in self.categories()],
+                "other": 0.5,
+            },
             "attend": lambda: {"causal": self.flag()},
             "relabel": lambda: {"table": [[c, self.category()] for c in sorted(self.categories())]},
             "lookup": lambda: {"rows": [[*r, self.category()] for r in rows], "other": self.category() - 1},
@@ -201,6 +208,7 @@ SIGNATURES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "both": (("selector", "selector"), "selector"),
     "nearest": (("selector",), "selector"),
     "weigh": (("selector", "category"), "selector"),
+    "weigh_pairs": (("selector", "category", "category"), "selector"),
     "attend": (("category", "category"), "selector"),
     "share": (("selector", "category"), "classes"),
     "count": (("selector", "bool"), "classes"),

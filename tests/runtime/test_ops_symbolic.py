@@ -229,6 +229,25 @@ def test_weigh(drawn: Any, table: dict[int, float], other: float) -> None:
     assert found == pairs_scaled(weights, key, lambda c: table.get(c, other))
 
 
+@over(
+    selected(),
+    st.dictionaries(st.tuples(st.integers(-1, CLASSES - 1), st.integers(0, CLASSES - 1)), st.sampled_from([0.5, 2.0])),
+    st.sampled_from([0, 0.5]),
+)
+def test_weigh_pairs(drawn: Any, table: dict[tuple[int, int], float], other: float) -> None:
+    weights, key = drawn
+    attrs = {"weights": [[*p, w] for p, w in table.items()], "other": other}
+    found = give("weigh_pairs", [(SELECTOR, weights), (CATEGORY, key), (CATEGORY, key)], attrs, SELECTOR)
+    expected = [
+        [
+            [w * table.get((c, d), other) for w, d in zip(row, keys, strict=True)]
+            for row, c in zip(rows, keys, strict=True)
+        ]
+        for rows, keys in zip(weights, key, strict=True)
+    ]
+    assert found == expected
+
+
 @over(variables(2), st.booleans(), st.integers(0, 99))
 def test_attend_is_the_softmax_of_a_table(drawn: list[Any], causal: bool, seed: int) -> None:
     query, key = drawn

@@ -95,6 +95,16 @@ def _weigh(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     return call("weigh", *inputs, weights, **other)
 
 
+def _weigh_pairs(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    query, key = (scene.axis_of(i) for i in node.inputs[1:])
+    weights = dict_of(
+        (tuple_of([scene.words.category(query, q), scene.words.category(key, k)]), literal(w))
+        for q, k, w in node.attrs["weights"]
+    )
+    other = {"other": literal(node.attrs["other"])} if node.attrs["other"] else {}
+    return call("weigh_pairs", *inputs, weights, **other)
+
+
 def _related(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     query, key = (scene.axis_of(i) for i in node.inputs)
     sought: dict[int, list[int]] = {}
@@ -312,6 +322,7 @@ SYMBOLIC: Mapping[str, Build] = {
     "symbolic.related": _related,
     "symbolic.nearest": _which,
     "symbolic.weigh": _weigh,
+    "symbolic.weigh_pairs": _weigh_pairs,
     "symbolic.attend": _attend,
     "symbolic.share": _by_class,
     "symbolic.count": _by_class,

@@ -41,6 +41,13 @@ def _weights(value: Json) -> bool:
     return all(whole(c) and number(w) for c, w in value) and len({c for c, _ in value}) == len(value)
 
 
+def _pair_weights(value: Json) -> bool:
+    """Triples [category of the query, category of the key, weight], no pair twice."""
+    if not isinstance(value, list | tuple) or not all(isinstance(t, list | tuple) and len(t) == 3 for t in value):
+        return False
+    return all(wholes(t[:2]) and number(t[2]) for t in value) and len({(q, k) for q, k, _ in value}) == len(value)
+
+
 def _terms(value: Json) -> bool:
     """Triples [coefficient, which input, class or null]."""
     return isinstance(value, list | tuple) and all(
@@ -196,6 +203,14 @@ SELECTORS = (
         ("selector", "key"),
         kinds={"selector": ("selector",), "key": _ANY},
         attrs={"weights": _weights, "other": number},
+        gives=("selector",),
+    ),
+    OpSpec(
+        "symbolic.weigh_pairs",
+        "Gives every key a weight by the categories that query and key hold; `other` is the weight of pairs not listed.",
+        ("selector", "query", "key"),
+        kinds={"selector": ("selector",), "query": _ANY, "key": _ANY},
+        attrs={"weights": _pair_weights, "other": number},
         gives=("selector",),
     ),
     OpSpec(

@@ -48,6 +48,7 @@ from exegesis.primitives.selectors import (
     otherwise,
     related,
     weigh,
+    weigh_pairs,
     where,
 )
 from exegesis.primitives.tensors import Tensors, load_tensors
@@ -124,6 +125,7 @@ __all__ = [
     "votes",
     "wave",
     "weigh",
+    "weigh_pairs",
     "where",
     "whole",
     "width",

@@ -102,6 +102,17 @@ def weigh(selector: Array, key: Array, weights: Mapping[int, Number], *, other: 
     return weighed
 
 
+def weigh_pairs(
+    selector: Array, query: Array, key: Array, weights: Mapping[tuple[int, int], Number], *, other: Number = 0.0
+) -> Array:
+    """Weighs every position looked at by the categories of `query` and `key` together; `other` is for other pairs."""
+    weight = np.full((len(query), len(key)), float(other))
+    for (q, k), value in weights.items():
+        weight[np.ix_(query == q, key == k)] = value
+    weighed: Array = selector * weight
+    return weighed
+
+
 def attend(query: Array, key: Array, table: Array, *, causal: bool = False) -> Array:
     """Attention by categories alone: softmax over keys of `table[query, key]`. None (-1) scores 0 with everything."""
     known = (query >= 0)[:, None] & (key >= 0)

@@ -167,6 +167,28 @@ def weigh(at: Binding) -> Compute:
     return compute
 
 
+def weigh_pairs(at: Binding) -> Compute:
+    """selector [b, s, t], query [b, s], key [b, t] → [b, s, t]."""
+    listed = sorted((int(q), int(k), float(w)) for q, k, w in at.attr("weights"))
+    queries, keys = sorted({q for q, _, _ in listed}), sorted({k for _, k, _ in listed})
+    table = torch.full((len(queries) + 1, len(keys) + 1), float(at.attr("other")), dtype=at.real, device=at.device)
+    for q, k, w in listed:
+        table[queries.index(q), keys.index(k)] = w
+    rows, columns = (torch.tensor(v, dtype=torch.long, device=at.device) for v in (queries, keys))
+
+    def compute(selector: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        row, column = (_rank(value.long(), among) for value, among in ((query, rows), (key, columns)))
+        return selector * table[row[:, :, None], column[:, None, :]]
+
+    return compute
+
+
+def _rank(value: Tensor, among: Tensor) -> Tensor:
+    """The index of each value among sorted ones; one past the last where it is not there."""
+    found, index = find(value, among)
+    return torch.where(found, index, torch.full_like(index, len(among)))
+
+
 def attend(at: Binding) -> Compute:
     """query [b, s], key [b, t] → [b, s, t]; none scores 0 with everything."""
     table, causal = at.tensors["table"], at.attr("causal")
@@ -196,5 +218,6 @@ SELECTORS: Mapping[str, Op] = {
     "symbolic.related": related,
     "symbolic.nearest": nearest,
     "symbolic.weigh": weigh,
+    "symbolic.weigh_pairs": weigh_pairs,
     "symbolic.attend": attend,
 }

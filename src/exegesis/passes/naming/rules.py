@@ -235,6 +235,10 @@ def _place(graph: Graph, selector: Node, labels: Labels) -> tuple[str, str]:
         case "symbolic.weigh":
             inner, words = _place(graph, graph[selector.inputs[0]], labels)
             return f"{inner}_weighed", f"{words}, weighed by the {_words(_singular(labels.of(selector.inputs[1])))}"
+        case "symbolic.weigh_pairs":
+            inner, words = _place(graph, graph[selector.inputs[0]], labels)
+            q, k = (_words(_singular(labels.of(i))) for i in selector.inputs[1:])
+            return f"{inner}_weighed", f"{words}, weighed by the {k} and by the {q} that looks"
         case "symbolic.match":
             k, q = (_words(_singular(labels.of(i))) for i in (selector.inputs[1], selector.inputs[0]))
             return "_there", f"where the {k} is the {q}"
