@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from exegesis.behavior import Behavior
-from exegesis.behavior.files import write_bytes
 from exegesis.ir import InputError
+from exegesis.ir.files import write_bytes
 
 IMAGES = np.arange(2 * 4, dtype=np.uint8).reshape(2, 2, 2)
 LAYOUT = {"shape": [2, 2], "stored": "uint8", "scale": 255}

@@ -1,13 +1,14 @@
 """Checkpoints: they come back as they were, or not at all."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from exegesis.ir import InputError
-from exegesis.store import Checkpoints, Fingerprint, StepKey, digest_arrays, digest_json, files
+from exegesis.store import Checkpoints, Fingerprint, StepKey, digest_arrays, digest_json
 
 RUN = Fingerprint(network="n", behavior="b", config="c", version="0.1.0", seed=0)
 STEP = StepKey(3, "prune_edges")
@@ -130,19 +131,19 @@ def test_ctrl_c_while_saving_never_leaves_a_mixed_step(
 ) -> None:
     """The second save of a step is interrupted before its arrays, or between arrays and JSON."""
     done = 0
-    write = files.write_bytes
+    replace = os.replace
 
-    def interrupted(path: Path, content: bytes) -> None:
+    def interrupted(temporary: str, path: Path) -> None:
         nonlocal done
         if done == writes:
             raise KeyboardInterrupt
         done += 1
-        write(path, content)
+        replace(temporary, path)
 
-    monkeypatch.setattr(files, "write_bytes", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        kept.save(STEP, {"edges": []}, {"w": np.zeros(2)})
-    monkeypatch.setattr(files, "write_bytes", write)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            kept.save(STEP, {"edges": []}, {"w": np.zeros(2)})
     assert kept.load(STEP) is None
     kept.save(STEP, RECORD, ARRAYS)
     assert kept.load(STEP) is not None

@@ -1,6 +1,5 @@
-"""Files written whole or not at all."""
+"""Files that cannot be read are one sentence."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,49 +10,6 @@ import torch
 
 from exegesis.ir import InputError
 from exegesis.store import files
-
-
-def test_a_write_replaces_the_whole_content(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    files.write_text(path, "a long first version\n")
-    files.write_text(path, "π\r\n")
-    assert path.read_bytes() == "π\r\n".encode()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
-
-
-def test_a_written_file_is_as_readable_as_any_other(tmp_path: Path) -> None:
-    (tmp_path / "plain").touch()
-    files.write_bytes(tmp_path / "ours", b"x")
-    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-
-def test_an_interrupted_write_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a.txt"
-    files.write_text(path, "old")
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        files.write_text(path, "new")
-    assert path.read_text() == "old"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
-
-
-def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match=r"^Cannot write .*a\.txt: No space left on device\.$"):
-        files.write_text(tmp_path / "a.txt", "new")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file or directory"):
-        files.write_text(tmp_path / "absent" / "a.txt", "new")
 
 
 @pytest.mark.parametrize(

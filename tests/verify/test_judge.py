@@ -18,7 +18,7 @@ from exegesis.verify import exit_code, shuffled, verify
 
 @pytest.fixture(scope="module")
 def holding(made: Any) -> Verdict:
-    return verify(made.program(), Network(made.counting(), "counting"), made.behavior(), budget="60s")
+    return verify(made.program(), Network(made.counting(), "counting"), made.behavior(), budget="10m")
 
 
 def test_the_program_that_the_network_runs_holds(holding: Verdict) -> None:
@@ -39,9 +39,9 @@ def test_the_program_that_the_network_runs_holds(holding: Verdict) -> None:
 
 
 def test_one_seed_gives_one_verdict(made: Any, holding: Verdict) -> None:
-    again = verify(made.program(), Network(made.counting(), "counting"), made.behavior(), budget="60s")
+    again = verify(made.program(), Network(made.counting(), "counting"), made.behavior(), budget="10m")
     assert _untimed(again) == _untimed(holding)
-    other = verify(made.program(), Network(made.counting(), "counting"), made.behavior(), budget="60s", seed=1)
+    other = verify(made.program(), Network(made.counting(), "counting"), made.behavior(), budget="10m", seed=1)
     assert _untimed(other) != _untimed(holding)
     assert other.holds is True
 
@@ -51,7 +51,7 @@ def _untimed(verdict: Verdict) -> str:
 
 
 def test_a_behavioural_twin_is_told_apart_by_interchange_alone(made: Any) -> None:
-    verdict = verify(made.program(head=0), Network(made.counting(head=1), "twin"), made.behavior(), budget="60s")
+    verdict = verify(made.program(head=0), Network(made.counting(head=1), "twin"), made.behavior(), budget="10m")
     assert verdict.figures.agreement["test"].value == 1.0
     assert verdict.holds is False
     joint = verdict.figures.joint_interchange
@@ -79,20 +79,20 @@ def faults() -> dict[str, Callable[[Any, Graph], Graph]]:
 @pytest.mark.parametrize("fault", faults())
 def test_a_planted_fault_does_not_hold(made: Any, fault: str) -> None:
     program = faults()[fault](made, made.program())
-    verdict = verify(program, Network(made.counting(), "counting"), made.behavior(), budget="60s")
+    verdict = verify(program, Network(made.counting(), "counting"), made.behavior(), budget="10m")
     assert verdict.holds is False
     assert exit_code(verdict) == 1
 
 
 def test_a_wrong_alignment_does_not_hold_although_every_answer_is_right(made: Any) -> None:
-    verdict = verify(made.program(head=1), Network(made.counting(head=0), "counting"), made.behavior(), budget="60s")
+    verdict = verify(made.program(head=1), Network(made.counting(head=0), "counting"), made.behavior(), budget="10m")
     assert verdict.figures.agreement["test"].value == 1.0
     assert verdict.holds is False
 
 
 def test_shuffled_weights_do_not_hold_and_interchange_is_at_its_null(made: Any) -> None:
     network = shuffled(Network(made.counting(), "counting"), seed=3)
-    verdict = verify(made.program(), network, made.behavior(), budget="60s")
+    verdict = verify(made.program(), network, made.behavior(), budget="10m")
     assert verdict.holds is False
     joint = verdict.figures.joint_interchange
     assert joint is not None
@@ -104,7 +104,7 @@ def test_shuffled_weights_do_not_hold_and_interchange_is_at_its_null(made: Any) 
 def test_a_rare_difference_is_found_by_the_whole_domain(made: Any) -> None:
     trigger = dict.fromkeys(range(1, 9), 1)  # two of 512 strings; none of them in the test split
     network = Network(made.triggered(trigger), "triggered")
-    verdict = verify(made.program(), network, made.behavior(), budget="60s")
+    verdict = verify(made.program(), network, made.behavior(), budget="10m")
     assert verdict.holds is False
     claim = next(c for c in verdict.claims if "every input of the domain" in c.statement)
     assert claim.status is Status.REFUTED
@@ -125,7 +125,7 @@ def test_no_pairs_of_inputs_leave_it_undecided(made: Any) -> None:
     same = Behavior.from_sequences(
         "same", ["a", "b", "<s>"], {"train": list(only), "test": list(only)}, behavior.readout
     )
-    verdict = verify(made.program(), Network(made.counting(), "counting"), same, budget="60s")
+    verdict = verify(made.program(), Network(made.counting(), "counting"), same, budget="10m")
     assert verdict.holds is None
     assert verdict.figures.joint_interchange is None
 
@@ -143,7 +143,7 @@ class CannotBeExported(nn.Module):
 
 def test_a_network_that_cannot_be_opened_is_undecided(made: Any) -> None:
     network = Network(CannotBeExported(made.counting()), "closed")
-    verdict = verify(made.program(), network, made.behavior(), budget="60s")
+    verdict = verify(made.program(), network, made.behavior(), budget="10m")
     assert verdict.figures.agreement["test"].value == 1.0
     assert verdict.holds is None
     claim = next(c for c in verdict.claims if c.status is Status.CONJECTURED)
@@ -165,7 +165,7 @@ def placed(made: Any, value: str) -> Graph:
 )
 def test_sites_that_do_not_exist_are_refused(made: Any, program: Callable[[Any], Graph], sentence: str) -> None:
     with pytest.raises(InputError) as refusal:
-        verify(program(made), Network(made.counting(), "counting"), made.behavior(), budget="60s")
+        verify(program(made), Network(made.counting(), "counting"), made.behavior(), budget="10m")
     assert sentence in str(refusal.value)
 
 

@@ -23,7 +23,6 @@ from exegesis.behavior.files import (
     read_bytes,
     read_sequences,
     sequences_text,
-    write_bytes,
 )
 from exegesis.behavior.readout import Argmax, Readout, Sign, Value
 from exegesis.behavior.schema import ArrayFile, SequenceFile, domain_fields, domain_of, parse_header, parse_row
@@ -31,6 +30,7 @@ from exegesis.behavior.sequences import SequenceRow, SequenceSplit
 from exegesis.behavior.splits import Split, Splits, arrays_of, outputs_needed, split_paths
 from exegesis.behavior.vocabulary import Vocabulary
 from exegesis.ir import InputError
+from exegesis.ir.files import write_bytes
 
 
 @dataclass(frozen=True, eq=False)

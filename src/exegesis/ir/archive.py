@@ -7,8 +7,6 @@ it does not know, an op that the language does not have, a tensor that is missin
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -16,6 +14,7 @@ from safetensors.numpy import load as read_tensors
 from safetensors.numpy import save as tensor_bytes
 
 from exegesis.ir.errors import GraphError, InputError
+from exegesis.ir.files import write_bytes, write_text
 from exegesis.ir.graph import Array, Graph, Json
 from exegesis.ir.records import graph_from_record, graph_record
 
@@ -39,13 +38,8 @@ def save_graph(graph: Graph, folder: str | Path) -> None:
         content = tensor_bytes(arrays)
     except SafetensorError as error:
         raise GraphError(f"A tensor of the program cannot be saved: {error}.") from None
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / TENSORS_FILE, content)
-        _write(folder / PROGRAM_FILE, text.encode())
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror or error}.") from None
+    write_bytes(Path(folder) / TENSORS_FILE, content)
+    write_text(Path(folder) / PROGRAM_FILE, text)
 
 
 def load_graph(folder: str | Path) -> Graph:
@@ -56,24 +50,6 @@ def load_graph(folder: str | Path) -> Graph:
     """
     program, tensors = Path(folder) / PROGRAM_FILE, Path(folder) / TENSORS_FILE
     return graph_from_record(_parse(program), _load(tensors), source=str(program), arrays_source=str(tensors))
-
-
-def _write(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def _text(record: dict[str, Json]) -> str:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import platform
-import resource
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +12,13 @@ import numpy as np
 from exegesis.behavior import Answers, Behavior, Readout, SequenceSplit, substance
 from exegesis.emit import About, Attempt, Step, emit_program, emit_report, measure_source
 from exegesis.evidence import Claim, Figures, Measurement, Status, Verdict, VerdictRule
+from exegesis.evidence.environment import peak_memory_mb, versions
 from exegesis.ir import Graph, legible_share, load_graph, price, save_graph
 from exegesis.passes.manager import Record
 from exegesis.pipeline.program import import_program
 from exegesis.runtime import Network
 from exegesis.runtime.answers import answers
 from exegesis.store import RunFolder
-
-_PACKAGES = ("exegesis", "torch", "numpy", "scipy", "scikit-learn")
 
 
 def agreement(
@@ -84,7 +79,7 @@ def first_verdict(
             int(graph.tensors[t].size) for t in {t for n in graph.nodes for t in n.tensors.values()}
         ),
         seconds=seconds,
-        peak_memory_mb=_peak_memory(),
+        peak_memory_mb=peak_memory_mb(),
         seed=seed,
         versions=versions(),
     )
@@ -162,20 +157,3 @@ def rejudged(run: RunFolder, verdict: Verdict, network: Network, behavior: Behav
         draft.write_text("verdict.json", verdict.to_json())
         draft.write_text("report.html", report(graph, source, says, verdict, network))
         draft.commit()
-
-
-def _peak_memory() -> float:
-    """Peak resident memory of this process in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def versions() -> Mapping[str, str]:
-    """Of Python and of each package that can change a result."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

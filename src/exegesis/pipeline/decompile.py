@@ -12,12 +12,13 @@ import torch
 from torch import nn
 
 from exegesis.behavior import Behavior, SequenceSplit
+from exegesis.evidence.environment import versions
 from exegesis.ir import ExegesisError, Graph, InputError, price
 from exegesis.ir.progress import Progress, Silent
 from exegesis.lift import Lifted, lift
 from exegesis.measure import Bench
 from exegesis.passes.manager import Manager, Pass, Setting
-from exegesis.pipeline.conclude import about, first_verdict, report, text, versions, with_provenance
+from exegesis.pipeline.conclude import about, first_verdict, report, text, with_provenance
 from exegesis.pipeline.presets import STANDARD
 from exegesis.pipeline.program import Program
 from exegesis.pipeline.resume import State, checkpoints, fingerprint, latest, settle

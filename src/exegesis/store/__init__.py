@@ -1,7 +1,6 @@
 """What a run leaves on disk: run folders that are whole or absent, and checkpoints a resumed run can trust."""
 
 from exegesis.store.checkpoints import Checkpoint, Checkpoints, Fingerprint, StepKey, digest_arrays, digest_json
-from exegesis.store.files import write_bytes, write_text
 from exegesis.store.run_folder import RunDraft, RunFolder
 
 __all__ = [
@@ -13,6 +12,4 @@ __all__ = [
     "StepKey",
     "digest_arrays",
     "digest_json",
-    "write_bytes",
-    "write_text",
 ]

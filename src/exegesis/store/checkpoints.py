@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from exegesis.ir import InputError, Json
+from exegesis.ir.files import write_bytes, write_text
 from exegesis.store import files
 
 SCHEMA: Final = 1
@@ -77,7 +78,7 @@ class Checkpoints:
         except OSError as error:
             raise InputError(f"Cannot keep checkpoints in {checkpoints.folder}: {error.strerror or error}.") from error
         content = {"schema": SCHEMA, "fingerprint": fingerprint.model_dump()}
-        files.write_text(checkpoints.folder / _FINGERPRINT, _as_json(content))
+        write_text(checkpoints.folder / _FINGERPRINT, _as_json(content))
         return checkpoints
 
     @classmethod
@@ -138,8 +139,8 @@ class Checkpoints:
         digest = hashlib.sha256(content).hexdigest()
         described = _as_json({"schema": SCHEMA, "arrays_sha256": digest, "record": record})
         self._path(step, "json").unlink(missing_ok=True)
-        files.write_bytes(self._path(step, "safetensors"), content)
-        files.write_text(self._path(step, "json"), described)
+        write_bytes(self._path(step, "safetensors"), content)
+        write_text(self._path(step, "json"), described)
 
     def load(self, step: StepKey) -> Checkpoint | None:
         """The state after ``step``, or None where it was not kept.

@@ -1,8 +1,6 @@
-"""Files that are written whole or not at all, and read with one clear sentence when they cannot be."""
+"""Files that are read with one clear sentence when they cannot be."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,34 +11,6 @@ from safetensors.numpy import save
 from exegesis.ir import InputError
 
 Arrays = Mapping[str, np.ndarray]
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a temporary file beside ``path`` and renames it: a reader sees the old content or the new, never a part.
-
-    Raises:
-        InputError: the folder is missing or cannot be written.
-    """
-    temporary: str | None = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~umask())
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def write_text(path: Path, content: str) -> None:
-    """:func:`write_bytes` of the text in UTF-8, line ends as they are."""
-    write_bytes(path, content.encode("utf-8"))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -118,10 +88,3 @@ def tensor_names(path: Path) -> tuple[str, ...]:
             return tuple(sorted(file.keys()))
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is not a whole safetensors file: {error}.") from error
-
-
-def umask() -> int:
-    """The process's umask, which the system tells only by setting it."""
-    current = os.umask(0o077)
-    os.umask(current)
-    return current

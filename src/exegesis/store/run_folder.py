@@ -11,6 +11,7 @@ import numpy as np
 
 from exegesis.evidence import Verdict
 from exegesis.ir import InputError
+from exegesis.ir.files import umask, write_bytes, write_text
 from exegesis.store import files
 
 PROGRAM = "program.py"
@@ -152,11 +153,11 @@ class RunDraft:
             InputError: the disk refuses.
             ValueError: a run holds no file of this name, or the draft is closed.
         """
-        files.write_text(self._place(name), content)
+        write_text(self._place(name), content)
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Writes one of the run's files. Raises as :meth:`write_text`."""
-        files.write_bytes(self._place(name), content)
+        write_bytes(self._place(name), content)
 
     def write_tensors(self, arrays: files.Arrays) -> None:
         """Writes ``tensors.safetensors``. Raises as :meth:`write_text`."""
@@ -172,7 +173,7 @@ class RunDraft:
         try:
             RunFolder.open(self.work)
             _check_the_way_is_free(self.out, self._force)
-            os.chmod(self.work, 0o777 & ~files.umask())
+            os.chmod(self.work, 0o777 & ~umask())
             self._put_in_place()
         except OSError as error:
             raise InputError(f"Cannot put the run at {self.out}: {error.strerror or error}.") from error

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import platform
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +24,7 @@ from exegesis.evidence import (
     Witness,
     findings,
 )
+from exegesis.evidence.environment import peak_memory_mb, versions
 from exegesis.ir import Graph, InputError
 from exegesis.ir.progress import Progress, Silent
 from exegesis.runtime import Network, load
@@ -52,8 +49,6 @@ SHARES: Mapping[str, float] = {
     "blind spots": 0.15,
 }
 """Which share of the budget each stage may take at most. They overlap: what one leaves is there for the next."""
-
-_PACKAGES = ("exegesis", "torch", "numpy", "scipy")
 
 
 def verify(
@@ -170,10 +165,10 @@ class Judge:
             **self.figures,
             **self.program.sizes(),
             seconds=seconds,
-            peak_memory_mb=_peak_memory(),
+            peak_memory_mb=peak_memory_mb(),
             stage_seconds=self.seconds,
             seed=self.reference.seed,
-            versions=_versions(),
+            versions=versions(),
         )
 
     def _stage(self, name: str, run: Callable[[Deadline], str]) -> None:
@@ -339,19 +334,3 @@ def _attack_claim(attacker: Attacker, search: Search, found: list[Witness]) -> C
         seed=attacker.reference.seed,
         about="behavior" if closed else "beyond",
     )
-
-
-def _peak_memory() -> float:
-    """Peak resident memory of this process in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -17,8 +17,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from exegesis.behavior import ArrayBatch, Behavior, SequenceBatch, task_accuracy
-from exegesis.behavior.files import write_bytes
 from exegesis.ir import ExegesisError, InputError
+from exegesis.ir.files import write_bytes
 from exegesis.zoo.cards import Card
 from exegesis.zoo.shelf import NETWORKS
 
