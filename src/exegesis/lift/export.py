@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from torch.export import Dim, ExportedProgram
 from exegesis.ir import InputError
 from exegesis.lift.bench import Size
 from exegesis.lift.errors import LiftError
+from exegesis.runtime.exported import quiet
 from exegesis.runtime.network import output_tensor
 
 Example = Mapping[str, Tensor] | tuple[Tensor, ...]
@@ -130,7 +129,7 @@ def export(network: nn.Module, example: Example) -> Exported:
     check_weights(network)
     arguments = named_arguments(network, example)
     wrapped = Outputs(network, [a.name for a in arguments])
-    with evaluating(network), _quiet(), torch.no_grad():
+    with evaluating(network), quiet(), torch.no_grad():
         try:
             wrapped(*(a.example for a in arguments))
         except InputError:
@@ -212,20 +211,3 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module, training in before:
             module.training = training
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's warnings on the terminal: what matters in them is noted or raised."""
-    names = ("torch._export", "torch.export", "torch.fx.experimental.symbolic_shapes", "torch._dynamo")
-    loggers = [logging.getLogger(n) for n in names]
-    before = [x.level for x in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)

@@ -270,7 +270,7 @@ def _call(network: Network, inputs: Mapping[str, Tensor]) -> Tensor:
 def _export(network: Network, example: Mapping[str, Tensor]) -> ExportedProgram:
     wrapped = _TensorOut(network.module, tuple(example))
     failure: Exception | None = None
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         for axes in ((0, 1), (0,), ()):
             inputs = tuple(_varied(value.to(network.device), axes) for value in example.values())
             dynamic = tuple({axis: Dim.AUTO for axis in axes if axis in _varying(value)} for value in inputs)
@@ -341,8 +341,8 @@ def _closure(names: Collection[str], step: Callable[[str], Collection[str]]) -> 
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's warnings on the terminal: what matters in them is raised."""
+def quiet() -> Iterator[None]:
+    """Without torch's warnings on the terminal: what matters in them is noted or raised by the caller."""
     names = ("torch._export", "torch.export", "torch.fx.experimental.symbolic_shapes", "torch._dynamo")
     loggers = [logging.getLogger(n) for n in names]
     before = [x.level for x in loggers]
