@@ -11,7 +11,7 @@ PYTHON ?=
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check lint types layers docs examples bench clean install
+.PHONY: demo test check lint types layers docs examples bench bench-algorithmic clean install
 
 install: $(STAMP)
 
@@ -50,6 +50,10 @@ examples: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+# One row per network of ../shared/models that computes an algorithm, and every program that came out.
+bench-algorithmic: $(STAMP)
+	$(BIN)/python -m benchmarks.decompile --all --programs benchmarks/programs
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis docs/_build docs/reference/_generated runs build dist
