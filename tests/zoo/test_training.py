@@ -8,10 +8,28 @@ import torch
 
 from exegesis import zoo
 from exegesis.behavior import Behavior
-from exegesis.zoo import train_copy, train_digits, train_majority
+from exegesis.zoo import (
+    train_copy,
+    train_dense_dropout,
+    train_dense_l1,
+    train_dense_plain,
+    train_dense_pruned,
+    train_digits,
+    train_majority,
+)
 from exegesis.zoo.training import Recipe, fit, main
+from exegesis.zoo.wide_digits import loss_with_l1, prune
 
-RECIPES = {recipe.name: recipe for recipe in (train_majority.RECIPE, train_copy.RECIPE, train_digits.RECIPE)}
+SCRIPTS = (
+    train_majority,
+    train_copy,
+    train_digits,
+    train_dense_plain,
+    train_dense_dropout,
+    train_dense_pruned,
+    train_dense_l1,
+)
+RECIPES = {script.RECIPE.name: script.RECIPE for script in SCRIPTS}
 
 
 def run(recipe: Recipe, out: Path, *more: str) -> int:
@@ -85,3 +103,21 @@ def test_steps_and_seeds_that_make_no_sense(
     assert run(train_digits.RECIPE, tmp_path / "out", *more) == 2
     assert "at least 2 steps and a seed of at least 0" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_pruning_follows_its_schedule() -> None:
+    network = zoo.build("dense_plain")
+    shares = []
+    for done in (0.2, 0.5, 0.75, 1.0):
+        prune(network, done)
+        weights = torch.cat([p.flatten() for name, p in network.named_parameters() if name.endswith("weight")])
+        shares.append(float((weights == 0).float().mean()))
+    assert shares == pytest.approx([0, 0.9 * (1 - 0.5**3), 0.9, 0.9], abs=0.002)
+    assert all((p != 0).any() for p in network.parameters())
+
+
+def test_the_penalty_is_the_sum_of_the_absolute_weights() -> None:
+    network, behavior = zoo.build("dense_plain"), zoo.behavior("dense_plain")
+    both = [f(network, behavior, np.random.default_rng(0)).item() for f in (loss_with_l1, train_digits.loss)]
+    size = sum(p.abs().sum().item() for name, p in network.named_parameters() if name.endswith("weight"))
+    assert both[0] - both[1] == pytest.approx(1e-4 * size, rel=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,12 +14,16 @@ from torch import nn
 from exegesis.behavior import Behavior
 from exegesis.ir import InputError
 from exegesis.zoo.cards import Card
-from exegesis.zoo.models import CopyingTransformer, CountingTransformer, DenseDigits
+from exegesis.zoo.models import CopyingTransformer, CountingTransformer, DenseDigits, WideDigits
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "majority": CountingTransformer,
     "copy": CopyingTransformer,
     "digits": DenseDigits,
+    "dense_plain": WideDigits,
+    "dense_dropout": partial(WideDigits, dropout=0.5),
+    "dense_pruned": WideDigits,
+    "dense_l1": WideDigits,
 }
 
 

@@ -40,6 +40,7 @@ class Recipe:
         steps: how many steps.
         learning_rate: the largest, in the middle of one cycle.
         weight_decay: of AdamW.
+        after_step: called with the network and the share of the steps that are done, e.g. to prune it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Recipe:
     steps: int
     learning_rate: float
     weight_decay: float
+    after_step: Callable[[nn.Module, float], None] | None = None
 
 
 def fit(recipe: Recipe, behavior: Behavior, seed: int, steps: int) -> nn.Module:
@@ -61,11 +63,13 @@ def fit(recipe: Recipe, behavior: Behavior, seed: int, steps: int) -> nn.Module:
         network = NETWORKS[recipe.name]()
         optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
         cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps)
-        for _ in range(steps):
+        for step in range(steps):
             optimizer.zero_grad()
             recipe.loss(network, behavior, draws).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             cycle.step()
+            if recipe.after_step:
+                recipe.after_step(network, (step + 1) / steps)
     return network.eval()
 
 
