@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from exegesis.ir.files import write_bytes, write_text
 from exegesis.store.files import read_json_object, read_tensors, tensor_bytes
 
 Arrays = Mapping[str, NDArray[Any]]
+Own = TypeVar("Own", bound="Explanation")  # typing.Self is nothing that a checker at run time can read in a method
 FORMAT, SCHEMA = "exegesis explanation", 1
 JSON_FILE, ARRAY_FILE = "explanation.json", "arrays.safetensors"
 
@@ -155,7 +156,7 @@ class Check:
 
     def record(self) -> dict[str, Json]:
         """As JSON, with what follows from it."""
-        return {**asdict(replace(self, nulls={})), "nulls": dict(self.nulls), "passed": self.passed}
+        return {**_fields(self), "nulls": dict(self.nulls), "passed": self.passed}
 
     @classmethod
     def restore(cls, record: Mapping[str, Json]) -> Check:
@@ -201,7 +202,12 @@ class Provenance:
 
     def record(self) -> dict[str, Json]:
         """As JSON."""
-        return {**asdict(replace(self, parameters={})), "parameters": dict(self.parameters)}
+        return {**_fields(self), "parameters": dict(self.parameters)}
+
+
+def _fields(record: Check | Provenance) -> dict[str, Json]:
+    """The fields by name. Not `dataclasses.asdict`, which copies values, and a read-only mapping cannot be copied."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +269,7 @@ class Explanation:
             raise WithheldError(f"{self.provenance.method} on {self.provenance.network}: {self.why}")
         return self.raw
 
-    def with_checks(self, *checks: Check) -> Self:
+    def with_checks(self: Own, *checks: Check) -> Own:
         """The same with more checks."""
         return replace(self, checks=(*self.checks, *checks))
 
@@ -299,13 +305,13 @@ class Explanation:
         return folder / JSON_FILE
 
     @classmethod
-    def open(cls, folder: str | Path) -> Self:
+    def open(cls: type[Own], folder: str | Path) -> Own:
         """What `save` wrote. Raises InputError where it is missing, damaged, or contradicts itself."""
         folder = Path(folder)
         return cls.restore(read_json_object(folder / JSON_FILE), read_tensors(folder / ARRAY_FILE))
 
     @classmethod
-    def restore(cls, record: Mapping[str, Any], raw: Arrays) -> Self:
+    def restore(cls: type[Own], record: Mapping[str, Any], raw: Arrays) -> Own:
         """The explanation that a record and its arrays were made from. Raises InputError on anything else."""
         if record.get("format") != FORMAT or record.get("schema") != SCHEMA:
             raise InputError(f"This is no explanation of schema {SCHEMA}.")

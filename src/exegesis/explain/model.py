@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ class NotDifferentiableError(InputError):
     """No gradient goes from the explained number to the input."""
 
 
+@runtime_checkable
 class Model(Protocol):
     """Outputs as a differentiable function of real inputs.
 
@@ -224,6 +225,7 @@ class Objective:
     Attributes:
         start: the real inputs [n, ...] of the rows.
         outputs: the model's outputs there.
+        reading: reads the explained number off outputs.
         answers: which output is explained of each row, [n]; -1 where it is no output (a unit, a direction).
 
     Raises:
@@ -239,7 +241,7 @@ class Objective:
         self.explained: Explained = Target() if explained is None else explained
         self.start = model.start(inputs)
         self.outputs = self._all_outputs()
-        self._reading: Reading = self.explained.bind(self.outputs, inputs.at, readout)
+        self.reading: Reading = self.explained.bind(self.outputs, inputs.at, readout)
         self.answers: Tensor = (
             self.explained.answers(self.outputs, inputs.at, readout)
             if isinstance(self.explained, Target)
@@ -259,7 +261,7 @@ class Objective:
 
     def values(self, x: Float[Tensor, "m ..."], rows: Int[Tensor, " m"]) -> Float[Tensor, " m"]:
         """The explained number of inputs that stand for these rows, [m]; differentiable."""
-        return self._reading(self.model(x, self.inputs, rows), rows)
+        return self.reading(self.model(x, self.inputs, rows), rows)
 
     def gradient(
         self, x: Float[Tensor, "m ..."], rows: Int[Tensor, " m"]

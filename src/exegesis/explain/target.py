@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -17,12 +17,14 @@ class TargetError(InputError):
     """The output, class, channel or position that was asked for does not exist."""
 
 
+@runtime_checkable
 class Reading(Protocol):
     """Reads the explained number off outputs. `rows` [m] says which of the bound inputs each output belongs to."""
 
     def __call__(self, outputs: Float[Tensor, "m ..."], rows: Int[Tensor, " m"], /) -> Float[Tensor, " m"]: ...
 
 
+@runtime_checkable
 class Explained(Protocol):
     """Anything that can be explained: it is bound to the outputs of the inputs in question before it reads."""
 

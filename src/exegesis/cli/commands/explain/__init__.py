@@ -1,0 +1,22 @@
+"""`exegesis explain …`: one file a subcommand. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from exegesis.cli.commands.explain.saliency import saliency
+from exegesis.cli.commands.explain.scoreboard import scoreboard
+
+# A new subcommand is one file and one name here; dashes stand for underscores.
+SUBCOMMANDS: tuple[Callable[..., None], ...] = (saliency, scoreboard)
+
+explain = typer.Typer(
+    name="explain",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Explanations, each with the test that could have refuted it.",
+)
+for _subcommand in SUBCOMMANDS:
+    explain.command(_subcommand.__name__.replace("_", "-"))(_subcommand)

@@ -1,0 +1,106 @@
+"""What each part of an input does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exegesis.cli.commands.explain.options import CHUNK, INDEX, POSITION, SPLIT, TARGET, rows_of
+from exegesis.cli.guard import DOES_NOT_HOLD, HOLDS, guarded
+from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, QUIET, SEED, behavior_of
+from exegesis.ir import InputError
+
+if TYPE_CHECKING:
+    from exegesis.explain import Explained
+    from exegesis.explain.saliency.attribution import Attribution
+
+
+@guarded
+def saliency(
+    network: Annotated[str, NETWORK],
+    behavior: Annotated[Path | None, BEHAVIOR] = None,
+    method: Annotated[
+        str, typer.Option("--method", "-m", metavar="NAME", help="A wrong name lists the methods that there are.")
+    ] = "integrated-gradients",
+    index: Annotated[str | None, INDEX] = None,
+    split: Annotated[str, SPLIT] = "test",
+    target: Annotated[str, TARGET] = "answer",
+    position: Annotated[int | None, POSITION] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", metavar="PATH", help="Explain channel `--target` of a module.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Write values, checks and a picture here.", show_default=False),
+    ] = None,
+    chunk: Annotated[int | None, CHUNK] = None,
+    seed: Annotated[int, SEED] = 0,
+    as_json: Annotated[bool, JSON] = False,
+    quiet: Annotated[bool, QUIET] = False,
+) -> int:
+    """Attribute what a network gives to the parts of its inputs, and test the result.
+
+    Every result comes with the checks that could have refuted it: does it sum up, does it change when the weights are
+    random, is it stable, does it rank better than chance and edges. What fails is marked or withheld.
+
+    Exits with 0 when every check that could be made was passed, 1 when not.
+
+    ```sh
+    exegesis explain saliency zoo:digits --method integrated-gradients --index 0:8 --out runs/digits
+    ```
+    """
+    from exegesis.cli.printing import print_json
+    from exegesis.explain import Status
+    from exegesis.pipeline.explaining import saliency as explained
+
+    signal = behavior_of(network, behavior)
+    found = explained(
+        network,
+        signal,
+        method,
+        split=split,
+        index=rows_of(index),
+        target=_target(target, position, layer),
+        layer=layer,
+        seed=seed,
+        chunk=chunk,
+    )
+    if out is not None:
+        found.save(out)
+        found.figure(labels=_labels(signal.output_names, signal.vocabulary.labels)).save(out / "picture.svg")
+    if as_json:
+        print_json(found.record())
+    elif not quiet:
+        _say(found, out)
+    return HOLDS if found.status is Status.SHOWN else DOES_NOT_HOLD
+
+
+def _target(text: str, position: int | None, layer: str | None) -> Explained:
+    from exegesis.explain import Target, Unit
+
+    target = Target.parse(text, position)
+    if layer is None:
+        return target
+    if target.output is None or target.against is not None:
+        raise InputError("Which channel of the layer? Name it by --target, as in --target 3.")
+    return Unit(target.output, None if position is None else (position,))
+
+
+def _labels(outputs: tuple[str, ...] | None, tokens: tuple[str, ...]) -> tuple[str, ...] | None:
+    return tokens or outputs
+
+
+def _say(found: Attribution, out: Path | None) -> None:
+    """The checks, the status and what was left undefined, on the terminal."""
+    for check in found.checks:
+        print(check.sentence())
+    for row, reason in list(found.undefined.items())[:5]:
+        print(f"row {row} is undefined: {reason}")
+    for note in found.notes:
+        print(f"note: {note}")
+    print(found.why)
+    if out is not None:
+        print(f"written to {out}")

@@ -1,0 +1,82 @@
+"""Input invariance: a constant is added to the input and taken away in the first bias, so that nothing has changed.
+
+P.-J. Kindermans et al., *The (un)reliability of saliency methods* (2017, arXiv 1711.00867).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from exegesis.explain.checks.trial import Trial, map_of
+from exegesis.explain.core import Check, Consequence
+from exegesis.explain.inputs import Inputs
+from exegesis.explain.model import Model, NetworkModel, Objective
+from exegesis.explain.saliency.method import Setting
+
+NAME = "input invariance"
+MEANING = (
+    "How far maps move, relative to their size, when a constant is added to the input and absorbed in the first bias, "
+    "which changes nothing; methods that take zero for 'nothing' depend on where zero lies."
+)
+MOST = 0.05
+
+
+class _Shifted:
+    """A model that takes a constant from its input first."""
+
+    def __init__(self, model: Model, by: float) -> None:
+        self.name, self.fingerprint, self.device = model.name, model.fingerprint, model.device
+        self._model = model
+        self._by = by
+
+    def start(self, inputs: Inputs) -> Tensor:
+        return self._model.start(inputs)  # shifted already
+
+    def __call__(self, x: Tensor, inputs: Inputs, rows: Tensor) -> Tensor:
+        return self._model(x - self._by, inputs, rows)
+
+
+def input_invariance(trial: Trial) -> Check:
+    """The mean relative change of the maps. It informs: a method that depends on a baseline says so by name."""
+    moved = []
+    for setting, maps in zip(trial.settings, trial.maps, strict=True):
+        objective = setting.objective
+        if objective.inputs.x is None:
+            return Check.undefined(NAME, MEANING, "tokens cannot be shifted", Consequence.INFORMS)
+        start = objective.start
+        by = float(start.max() - start.min()) / 2 or 1.0
+        model = _absorbed(objective, by) or _Shifted(objective.model, by)
+        if isinstance(model, _Shifted) and trial.method.name.startswith("lrp"):
+            return Check.undefined(NAME, MEANING, "the first layer cannot absorb a constant", Consequence.INFORMS)
+        shifted = Objective(model, _plus(objective.inputs, by), objective.explained, objective.readout)
+        again = map_of(setting, trial.method.attribute(Setting(shifted, setting.seed, setting.chunk, setting.lift)))
+        size = np.linalg.norm(maps.reshape(len(maps), -1), axis=1)
+        apart = np.linalg.norm((again - maps).reshape(len(maps), -1), axis=1)
+        moved.append(np.divide(apart, size, out=np.zeros_like(apart), where=size > 0))
+    return Check.at_most(NAME, MEANING, float(np.concatenate(moved).mean()), MOST, Consequence.INFORMS)
+
+
+def _plus(inputs: Inputs, by: float) -> Inputs:
+    assert inputs.x is not None
+    return Inputs(inputs.rows, x=inputs.x + by, expected=inputs.expected)
+
+
+def _absorbed(objective: Objective, by: float) -> NetworkModel | None:
+    """The network with b − W·c as the bias of its first layer, if that computes the same from x + c; else None."""
+    model = objective.model
+    if not isinstance(model, NetworkModel) or model.layer is not None:
+        return None
+    modules = model.network.module.named_modules()
+    layers = [path for path, m in modules if isinstance(m, nn.Linear | nn.Conv2d) and m.bias is not None]
+    for path in layers:
+        weight, bias = (model.weights[f"{path}.{part}".lstrip(".")] for part in ("weight", "bias"))
+        changed = model.with_weights({f"{path}.bias".lstrip("."): bias - by * weight.flatten(1).sum(1)})
+        rows = torch.arange(min(4, len(objective)))
+        with torch.no_grad():
+            before = model(objective.start[rows], objective.inputs, rows)
+            after = changed(objective.start[rows] + by, objective.inputs, rows)
+        if torch.allclose(before, after, rtol=1e-3, atol=1e-4 * float(before.abs().max())):
+            return changed
+    return None

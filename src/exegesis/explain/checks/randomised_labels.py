@@ -1,0 +1,49 @@
+"""Labels at random: a network trained on permuted answers has learned nothing of the task, and maps should tell.
+
+J. Adebayo et al., *Sanity checks for saliency maps* (NeurIPS 2018).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from exegesis.behavior import Behavior
+from exegesis.explain.checks.trial import Trial, rank_similarity
+from exegesis.explain.core import Check, Consequence
+from exegesis.explain.model import NetworkModel
+
+NAME = "label randomisation"
+MEANING = (
+    "Mean rank correlation between the maps and those of a network trained on permuted answers; maps that stay alike "
+    "do not show what was learned of the task."
+)
+MOST = 0.5
+
+
+def label_randomisation(trial: Trial) -> Check:
+    """Trains on permuted answers, and compares. Above the threshold the result is marked."""
+    behavior = trial.behavior
+    if trial.retrain is None or behavior is None:
+        return Check.undefined(NAME, MEANING, "no training function was given")
+    if behavior.is_sequence:
+        return Check.undefined(NAME, MEANING, "answers of sequences are not permuted")
+    if behavior.arrays("train").y is None:
+        return Check.undefined(NAME, MEANING, "nobody knows the answers of the training split")
+    model = NetworkModel(trial.retrain(permuted(behavior, trial.seed), trial.seed))
+    score = float(rank_similarity(trial.maps, trial.again(lambda setting: model)).mean())
+    null = float(rank_similarity(trial.maps, trial.random_maps(1)).mean())
+    return Check.at_most(NAME, MEANING, score, MOST, Consequence.MARKS, {"random": null})
+
+
+def permuted(behavior: Behavior, seed: int) -> Behavior:
+    """The same inputs with the answers of the training split dealt out at random."""
+    splits = {}
+    for name in behavior.splits:
+        split = behavior.arrays(name)
+        y = split.y
+        if name == "train" and y is not None:
+            y = y[np.random.default_rng([seed, 12]).permutation(len(y))]
+        splits[name] = (split.stored, y)
+    scale = behavior.layout.scale if behavior.layout else 1.0
+    names = behavior.output_names
+    return Behavior.from_arrays(behavior.name, splits, behavior.readout, output_names=names, scale=scale)
