@@ -207,7 +207,7 @@ SELECTORS = (
     ),
     OpSpec(
         "symbolic.weigh_pairs",
-        "Gives every key a weight by the categories that query and key hold; `other` is the weight of pairs not listed.",
+        "Gives every key a weight by the categories that query and key hold; `other` is that of pairs not listed.",
         ("selector", "query", "key"),
         kinds={"selector": ("selector",), "query": _ANY, "key": _ANY},
         attrs={"weights": _pair_weights, "other": number},

@@ -51,6 +51,7 @@ class Bench:
     """
 
     def __init__(self, graph: Graph, readout: Readout, split: Split, *, max_tokens: int = MAX_TOKENS) -> None:
+        self.graph = graph
         self.readout = readout
         self.split = split
         self.batches: list[Observed] = []

@@ -20,6 +20,7 @@ from exegesis.passes.raising.selectors.everywhere import everywhere
 from exegesis.passes.raising.selectors.first import first
 from exegesis.passes.raising.selectors.match import match
 from exegesis.passes.raising.selectors.order import order
+from exegesis.passes.raising.selectors.pairwise import pairwise
 from exegesis.passes.raising.selectors.phase import phases
 from exegesis.passes.raising.selectors.where import where
 from exegesis.runtime import Executor
@@ -179,6 +180,24 @@ def test_weighed(hand: Any) -> None:
     assert torch.allclose(looked / looked.sum(-1, keepdim=True), patterns[0], atol=0.01)
 
 
+def test_pairwise_weights(hand: Any) -> None:
+    """Of three letters, 0 looks twice as much at 1, and 1 half as much at 0, as at anything else."""
+    weight = {(0, 1): 2.0, (1, 0): 0.5}
+    tokens = [t % 3 for t in strings()]
+    patterns = attention(tokens, lambda string, q, k: weight.get((string[q], string[k]), 1.0))
+    head, draft = hand.view_of(patterns, {"tokens": tokens}, {"tokens": 3}, True)
+    (found,) = pairwise(head, draft)
+    looked = Executor(draft.whole(outputs=(found,))).run({"tokens": tokens[0]}, [found])[found]
+    assert torch.allclose(looked / looked.sum(-1, keepdim=True), patterns[0], atol=2e-3)
+
+
+@pytest.mark.parametrize("rule", [lambda string, q, k: 1.0, lambda string, q, k: 1.0 + string[k]])
+def test_pairwise_refuses_what_does_not_depend_on_the_query(hand: Any, rule: Rule) -> None:
+    tokens = [t % 3 for t in strings()]
+    head, draft = hand.view_of(attention(tokens, rule), {"tokens": tokens}, {"tokens": 3}, True)
+    assert pairwise(head, draft) == []
+
+
 @pytest.mark.parametrize(("period", "strong"), [(2, {0}), (3, {0}), (3, {1, 2}), (4, {0, 1}), (4, {2, 3})])
 def test_phases_look_everywhere_together(hand: Any, period: int, strong: set[int]) -> None:
     """The shortest period whose phases differ: with two neighbours of four, every second position tells nothing."""
@@ -207,7 +226,7 @@ def test_attention_without_a_rule_is_refused(hand: Any, idiom: Any, seed: int, c
 
 
 def test_every_idiom_is_tested_here() -> None:
-    assert {*SELECTORS, *PARTITIONS} == {everywhere, back, first, match, order, where, phases}
+    assert {*SELECTORS, *PARTITIONS} == {everywhere, back, first, match, order, where, pairwise, phases}
 
 
 @pytest.mark.parametrize("idiom", [*SELECTORS, *PARTITIONS], ids=lambda i: i.__name__)
@@ -222,6 +241,7 @@ def test_every_idiom_is_deterministic_leaves_its_head_alone_and_drafts_what_the_
         lambda string, q, k: string[k] > string[q],
         lambda string, q, k: string[k] == 2,
         lambda string, q, k: (q - k) % 2 == 0,
+        lambda string, q, k: 2.0 if (string[q], string[k]) == (1, 2) else 1.0,
     ]
     drafted = 0
     for rule in rules:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exegesis.passes.raising.balances import balance
 from exegesis.passes.raising.formulas import Above, All, Formula, IsIn, Not, Some
 from exegesis.passes.raising.observations import Observations, error_bits
 from exegesis.passes.raising.separate import separate
@@ -16,6 +17,7 @@ Mask = NDArray[np.bool_]
 
 _REUSE_BITS = 4.0
 _MAX_COLUMNS = 60
+_WHOLE = 1e-4  # how far shares may be from adding up
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ def learn(
     if min((f.errors for f in found), default=1) > 0:
         for threshold in _thresholds(target, seen, tolerance):
             offer(threshold)
+    if seen.offsets and not found and (level := _balance(target, seen, tolerance)) is not None:
+        offer(level)
     if depth and min((f.errors for f in found), default=1) > 0:
         for name in seen.categories:
             if (split := _split(target, name, seen, tolerance, depth - 1)) is not None:
@@ -102,6 +106,26 @@ def _thresholds(target: Mask, seen: Observations, tolerance: float) -> list[Form
         keys, columns = [keys[i] for i in best], columns[:, best]
     found = separate(columns, target, tolerance=tolerance, seed=seen.seed)[:6]
     return [Above(tuple((w, *keys[a]) for w, a in zip(s.weights, s.active, strict=True)), s.threshold) for s in found]
+
+
+def _balance(target: Mask, seen: Observations, tolerance: float) -> Formula | None:
+    """A linear threshold with whatever coefficients it takes, over shares and what may shift it."""
+    shares = {name: v for name, v in seen.counts.items() if v.max() <= 1 and np.ptp(v.sum(1)) < _WHOLE}
+    keys: list[tuple[tuple[int, str, int], ...]]
+    keys = [((1, name, k),) for name, v in shares.items() for k in range(v.shape[1]) if np.ptp(v[:, k]) > 0]
+    sets = [[i for i, key in enumerate(keys) if key[0][1] == name] for name in shares]
+    columns = [shares[name][:, k] for ((_, name, k),) in keys]
+    for given, taken in seen.offsets:
+        for k in np.unique(seen.categories[taken]).tolist():
+            columns.append((seen.categories[given] == k) * 1.0 - (seen.categories[taken] == k))
+            keys.append(((1, given, k), (-1, taken, k)))
+    if not keys or len(keys) > _MAX_COLUMNS:
+        return None
+    found = balance(np.stack(columns, 1), target, tolerance=tolerance, seed=seen.seed, shares=sets)
+    if found is None:
+        return None
+    terms = [(w * sign, v, k) for w, a in zip(found.weights, found.active, strict=True) for sign, v, k in keys[a]]
+    return Above(tuple(terms), found.threshold)
 
 
 def _split(target: Mask, name: str, seen: Observations, tolerance: float, depth: int) -> Formula | None:

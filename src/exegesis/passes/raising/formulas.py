@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from exegesis.ir import Type
 from exegesis.passes.draft import Draft
+from exegesis.passes.raising.head_view import SEQUENCE
 
 Values = Mapping[str, NDArray[np.generic]]
 Mask = NDArray[np.bool_]
@@ -55,7 +56,7 @@ class IsIn:
 
 @dataclass(frozen=True)
 class Above:
-    """A linear form over entries of real variables is greater than `threshold`.
+    """A linear form over entries of real variables, and over which category others hold, is greater than `threshold`.
 
     `terms` are (coefficient, variable, class).
     """
@@ -73,7 +74,7 @@ class Above:
 
     def form(self, values: Values) -> NDArray[np.float64]:
         """The value of the form at every observation."""
-        columns = np.stack([np.asarray(values[v], np.float64)[:, k] for _, v, k in self.terms], 1)
+        columns = np.stack([_entry(values[v], k) for _, v, k in self.terms], 1)
         return columns @ np.array([c for c, _, _ in self.terms], np.float64)
 
     def holds(self, values: Values) -> Mask:
@@ -86,7 +87,7 @@ class Above:
             1 if terms[0][0] > 0 else -1
         )  # a - b < 2 reads better than b - a > -2, and shares its form with a - b > 0
         inputs = tuple(dict.fromkeys(v for _, v, _ in terms))
-        axes = draft[inputs[0]].type.axes[:-1]
+        axes = draft[inputs[0]].type.axes[: len(SEQUENCE)]
         rows = [[_tidy(sign * c), inputs.index(v), k] for c, v, k in terms]
         form = draft.add("symbolic.form", inputs, Type("real", axes), {"terms": rows, "plus": 0}, hint="balance")
         relation = {(1, False): ">", (-1, False): "<", (1, True): "<=", (-1, True): ">="}[sign, negated]
@@ -168,6 +169,11 @@ Formula = IsIn | Above | Not | All | Some
 def _junction(draft: Draft, op: str, parts: tuple[Formula, ...]) -> str:
     inner = [p.draft(draft) for p in parts]
     return draft.add(op, inner, draft[inner[0]].type, hint=op.split(".")[1])
+
+
+def _entry(values: NDArray[np.generic], k: int) -> NDArray[np.float64]:
+    """A class of a real variable, or whether a category is this one."""
+    return np.asarray(values[:, k] if values.ndim > 1 else values == k, np.float64)
 
 
 def _number_bits(value: float) -> float:

@@ -83,6 +83,16 @@ class HeadView:
         weights = torch.linalg.pinv(gram + seen.diag(), hermitian=True, rtol=1e-9) @ moment
         return weights.float(), seen.float()
 
+    def preference_by_pair(self, query: str, key: str) -> tuple[Tensor, Tensor]:
+        """The same for each category of query: [q, k] log weights, up to a constant per category of query; [q, k] how
+        often a query of one category could look at a key of another."""
+        values = self.variables[query]
+        found = []
+        for category in range(-1, self.sizes[query]):
+            asking = [live & (v.long() == category) for live, v in zip(self.live, values, strict=True)]
+            found.append(replace(self, live=asking).preference_by_key(key))
+        return torch.stack([w for w, _ in found]), torch.stack([s for _, s in found])
+
     def looking_everywhere(self) -> HeadView:
         """The same head with its attention spread evenly over all that each query sees."""
         patterns = []

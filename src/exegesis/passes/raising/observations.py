@@ -24,6 +24,8 @@ class Observations:
         classes: how many answers there can be.
         cost: node id → bits that the program pays for having the variable at all.
         seed: for whatever a fit has to sample.
+        offsets: pairs of categories that are the same unless one changes hands: what the one adds to a threshold, the
+            other takes back.
     """
 
     categories: Mapping[str, NDArray[np.int64]]
@@ -33,6 +35,7 @@ class Observations:
     classes: int = 0
     cost: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
+    offsets: tuple[tuple[str, str], ...] = ()
 
     def price_of(self, variables: Iterable[str]) -> float:
         """Bits for having these variables."""

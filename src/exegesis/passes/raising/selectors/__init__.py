@@ -16,11 +16,12 @@ from exegesis.passes.raising.selectors.everywhere import everywhere
 from exegesis.passes.raising.selectors.first import first
 from exegesis.passes.raising.selectors.match import match
 from exegesis.passes.raising.selectors.order import order
+from exegesis.passes.raising.selectors.pairwise import pairwise
 from exegesis.passes.raising.selectors.phase import phases
 from exegesis.passes.raising.selectors.where import where
 
 SelectorIdiom = Callable[[HeadView, Draft], list[str]]
 
-SELECTORS: tuple[SelectorIdiom, ...] = (everywhere, back, first, match, order, where)
+SELECTORS: tuple[SelectorIdiom, ...] = (everywhere, back, first, match, order, where, pairwise)
 
 PARTITIONS: tuple[SelectorIdiom, ...] = (phases,)
