@@ -1,4 +1,4 @@
-"""The command line: `exegesis decompile`, `show`, `lift`, `verify`, `diff`, `zoo`."""
+"""The command line: `exegesis decompile`, `show`, `lift`, `verify`, `diff`, `zoo`, `hunt`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from exegesis import __version__
-from exegesis.cli.commands import COMMANDS
+from exegesis.cli.commands import COMMANDS, GROUPS
 
 app = typer.Typer(
     name="exegesis",
@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 for _command in COMMANDS:
     app.command(_command.__name__)(_command)
+for _group in GROUPS:
+    app.add_typer(_group)
 
 
 def _print_version(wanted: bool) -> bool:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import typer
+
 from exegesis.cli.commands.decompile import decompile
 from exegesis.cli.commands.diff import diff
+from exegesis.cli.commands.explain import explain
+from exegesis.cli.commands.hunt import hunt
 from exegesis.cli.commands.lift import lift
 from exegesis.cli.commands.show import show
 from exegesis.cli.commands.verify import verify
 from exegesis.cli.commands.zoo import zoo
 
 COMMANDS: tuple[Callable[..., None], ...] = (decompile, show, verify, lift, diff, zoo)
+GROUPS: tuple[typer.Typer, ...] = (explain, hunt)

@@ -1,0 +1,51 @@
+"""Pictures of shortcuts: held-out inputs before and after, with what the network says of each."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from exegesis.explain.core import Status
+from exegesis.explain.figure import Figure, Picture, as_picture, bare, blank, caption, sentence_picture
+
+if TYPE_CHECKING:
+    from exegesis.explain.shortcuts.shortcut import Shortcut
+
+
+def shortcut_picture(shortcut: Shortcut, *, anyway: bool = False) -> Picture:
+    """Two rows of images: held-out inputs, and the same with the artefact put in; flat inputs are drawn as strips."""
+    if shortcut.status is Status.WITHHELD and not anyway:
+        return sentence_picture(f"{shortcut.sentence} {shortcut.why}")
+    before, after = shortcut.raw["inputs"], shortcut.raw["changed"]
+    said, then = shortcut.raw["said"], shortcut.raw["then"]
+    if not len(before):
+        return sentence_picture(shortcut.sentence)
+    low, high = float(min(before.min(), after.min())), float(max(before.max(), after.max()))
+
+    def draw() -> Figure:
+        columns = len(before)
+        figure, axes = blank(1.05 * columns + 0.3, 2.9, 2, columns)
+        for row, (images, answers) in enumerate(((before, said), (after, then))):
+            for column in range(columns):
+                at = axes[row, column]
+                image = as_picture(images[column]) if images.ndim == 4 else _strip(images[column])
+                at.imshow((image - low) / (high - low), cmap="gray", vmin=0, vmax=1)
+                bare(at)
+                changed = row == 1 and then[column] != said[column]
+                at.set_title(f"class {int(answers[column])}", color="#d55e00" if changed else "#222222")
+        figure.suptitle("held-out inputs, and the same with the artefact", x=0.01, ha="left", fontsize=9)
+        caption(figure, textwrap.wrap(shortcut.sentence, 22 * columns), alarm=shortcut.status is not Status.SHOWN)
+        return figure
+
+    return Picture(draw, shortcut.sentence)
+
+
+def _strip(values: np.ndarray) -> np.ndarray:
+    """Flat features as a block of rows, square where their number is."""
+    flat = values.reshape(-1)
+    width = int(np.ceil(np.sqrt(flat.size)))
+    block = np.full(width * int(np.ceil(flat.size / width)), np.nan)
+    block[: flat.size] = flat
+    return block.reshape(-1, width)
