@@ -141,6 +141,38 @@ def test_a_network_over_arrays(kind: str, imports: Imports) -> None:
     assert program.run(x.tolist()) == program.run(x)
 
 
+def test_kept_entries_and_weights_that_count_steps(imports: Imports) -> None:
+    import torch
+
+    graph = array_graph()
+    kept = Type("real", ("batch", "=5"))
+    mask = np.zeros(27, dtype=bool)
+    mask[[0, 4, 9, 20, 26]] = True
+    rng = np.random.default_rng(1)
+    tensors = {
+        "mask": mask,
+        "conv.weight": rng.integers(-3, 4, size=(3, 1, 2, 2)).astype(np.int8),
+        "conv.bias": np.array([0.5, -1, 2], np.float16),
+        "out.weight": rng.integers(-3, 4, size=(5, 4)).astype(np.int8),
+    }
+    nodes = [
+        replace(n, attrs={**n.attrs, "step": 0.25}, inputs=("few",) if n.id == "logits" else n.inputs)
+        if n.id in ("conv", "logits")
+        else n
+        for n in graph.nodes
+    ]
+    few = Node("few", "component.keep", ("flat",), kept, {"axis": 1}, {"mask": "mask"})
+    graph = replace(graph.with_nodes([*nodes, few]), tensors=tensors)
+    source = emit_program(graph, about=ABOUT, readout=Argmax())
+    assert '0.25 * TENSORS["out.weight"]' in source
+    x = rng.random((1, 7, 7)).astype(np.float32)
+    values = Executor(graph).run({"image": torch.from_numpy(x)[None]}, ["flat", "few", "logits"])
+    assert (values["few"][0].numpy() == values["flat"][0].numpy()[mask]).all()
+    by_hand = values["few"].numpy() @ (0.25 * tensors["out.weight"])
+    np.testing.assert_allclose(values["logits"].numpy(), by_hand, rtol=1e-5)
+    assert imports(source, graph.tensors).run(x) == int(by_hand.argmax())
+
+
 def test_a_value_is_a_float(imports: Imports) -> None:
     graph = array_graph()
     picked = Node("first", "component.pick", ("logits",), Type("real", ("batch",)), {"axis": 1, "at": 2})

@@ -72,7 +72,30 @@ def test_only_finite_numbers_have_digits() -> None:
     [("float32", 32), ("float64", 32), ("float16", 16), ("int8", 8), ("uint8", 8), ("int64", 64), ("bool", 1)],
 )
 def test_entries_of_tensors(dtype: str, bits: int) -> None:
-    assert tensor_bits(np.zeros((3, 5), dtype=dtype)) == 15 * bits
+    entries = np.arange(15).reshape(3, 5) * (0.37 if "float" in dtype else 17)
+    given = np.array([[1, 0], [0, 1], [1, 0]], dtype=bool) if dtype == "bool" else entries.astype(dtype)
+    assert tensor_bits(given) == given.size * bits
+
+
+def test_a_sparse_tensor_pays_for_its_other_numbers_and_for_where_they_are() -> None:
+    sparse = np.zeros(1000, np.float32)
+    sparse[[3, 500, 777]] = 0.25
+    where = log2(1000 * 999 * 998 / 6)
+    assert tensor_bits(sparse) == pytest.approx(1 + integer_bits(2) + 2 * 32 + log2(1001) + where)
+
+
+def test_few_whole_numbers_pay_for_their_entropy() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.choice([-2, -1, 0, 1, 2], p=[0.02, 0.1, 0.7, 0.15, 0.03], size=(300, 200)).astype(np.int8)
+    shares = np.unique(codes, return_counts=True)[1] / codes.size
+    entropy = float(-(shares * np.log2(shares)).sum())
+    found = tensor_bits(codes)
+    assert codes.size * entropy - 100 < found < codes.size * entropy + 150
+    assert tensor_bits(codes.astype(np.float32)) == pytest.approx(found, abs=200)
+
+
+def test_an_empty_tensor_costs_nothing() -> None:
+    assert tensor_bits(np.zeros((0, 3), np.float32)) == 0
 
 
 def program(**more: Any) -> Graph:
@@ -84,7 +107,7 @@ def program(**more: Any) -> Graph:
         Node("both", "symbolic.and", ("is_a", "high"), BOOL),
         Node("x", "component.embed", ("tokens",), Type("real", (*BP, "=4")), tensors={"weight": "W"}),
     )
-    return Graph(nodes, ("both", "x"), {"W": np.zeros((3, 4), dtype=np.float32)}, AXES, **more)
+    return Graph(nodes, ("both", "x"), {"W": np.arange(12, dtype=np.float32).reshape(3, 4)}, AXES, **more)
 
 
 def test_a_program_worked_out_by_hand() -> None:
@@ -121,7 +144,7 @@ def test_a_tensor_that_two_nodes_read_is_paid_once() -> None:
 
 
 def test_a_symbolic_node_pays_for_its_table_as_opaque() -> None:
-    tensors = {"T": np.zeros((3, 3))}
+    tensors = {"T": np.arange(9.0).reshape(3, 3)}
     selector = Type("selector", ("batch", "position", "position"))
     node = Node("s", "symbolic.attend", ("tokens", "tokens"), selector, {"causal": True}, {"table": "T"})
     bits = price(Graph((Node("tokens", "input.tokens", (), TOKEN), node), ("s",), tensors, AXES)).by_node["s"]

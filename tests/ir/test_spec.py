@@ -98,6 +98,40 @@ FAULTS: list[tuple[str, Graph, str]] = [
         "values that are not finite",
     ),
     ("biased rms norm", graph(norm(attrs={"kind": "rms", "eps": 0.1})), "is an RMS norm with a bias"),
+    (
+        "steps of reals",
+        graph(Node("n", "component.linear", ("stream",), STREAM, {"step": 0.5}, {"weight": "W"})),
+        "has a step, but a weight of reals",
+    ),
+    (
+        "no step",
+        graph(
+            Node("n", "component.linear", ("stream",), STREAM, {}, {"weight": "W"}),
+            tensors={**TENSORS, "W": np.ones((4, 4), np.int8)},
+        ),
+        "has a weight of integers, but no step",
+    ),
+    (
+        "mask of numbers",
+        graph(Node("n", "component.keep", ("stream",), STREAM, {"axis": 2}, {"mask": "scale"})),
+        "keeps by a mask of float",
+    ),
+    (
+        "mask too small",
+        graph(
+            Node("n", "component.keep", ("stream",), STREAM, {"axis": 2}, {"mask": "m"}),
+            tensors={**TENSORS, "m": np.array([True, False, True, False])},
+        ),
+        "keeps 2 entries, but its axis 'd_model' has 4",
+    ),
+    (
+        "keeps examples",
+        graph(
+            Node("n", "component.keep", ("stream",), STREAM, {"axis": 0}, {"mask": "m"}),
+            tensors={**TENSORS, "m": np.ones(4, bool)},
+        ),
+        "keeps along axis 0",
+    ),
     ("added axes", graph(Node("n", "component.add", ("stream",), NUMBER)), "adds 'stream' with axes"),
     ("unknown axis", graph(replace(norm(), type=Type("real", ("ghost",)))), "uses axis 'ghost'"),
     ("axis is no size", graph(replace(norm(), type=Type("real", ("=many",)))), "'=many', which is no size"),

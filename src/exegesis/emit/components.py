@@ -81,17 +81,33 @@ def _flatten(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     return method(inputs[0], "ravel")
 
 
+def _weight(node: Node) -> Code:
+    """The weight of a map: one of integers counts steps."""
+    weight = tensor(node, "weight")
+    return linear([Term(node.attrs["step"], weight)], 0) if "step" in node.attrs else weight
+
+
+def _linear(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("linear", inputs[0], _weight(node), *_tensors(node, "bias").values())
+
+
 def _conv2d(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     plain = {"stride": 1, "padding": 0, "dilation": 1}
     changed = {k: _pair(node.attrs[k]) for k, usual in plain.items() if any(v != usual for v in node.attrs[k])}
     groups = {"groups": literal(node.attrs["groups"])} if node.attrs["groups"] != 1 else {}
-    return call("conv2d", inputs[0], *_tensors(node, "weight", "bias").values(), **changed, **groups)
+    return call("conv2d", inputs[0], _weight(node), *_tensors(node, "bias").values(), **changed, **groups)
 
 
 def _pool2d(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     padding = {"padding": _pair(node.attrs["padding"])} if any(node.attrs["padding"]) else {}
     size, stride = _pair(node.attrs["size"]), _pair(node.attrs["stride"])
     return call("pool2d", inputs[0], kind=_text(node.attrs["kind"]), size=size, stride=stride, **padding)
+
+
+def _keep(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    """Axis 0 of the graph is the batch, which programs do not have."""
+    mask = tensor(node, "mask")
+    return index(inputs[0], ", ".join([":"] * (node.attrs["axis"] - 1) + [mask.text]), mask.uses)
 
 
 def _pick(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
@@ -116,13 +132,14 @@ _OPS: Mapping[str, Callable[[Scene, Node, Sequence[Code]], Code]] = {
     "softmax": _plain("softmax"),
     "mix": _plain("mix"),
     "write": _plain("write", "weight"),
-    "linear": _plain("linear", "weight", "bias"),
+    "linear": _linear,
     "activation": _activation,
     "gate": _gate,
     "scale": _scale,
     "flatten": _flatten,
     "conv2d": _conv2d,
     "pool2d": _pool2d,
+    "keep": _keep,
     "pick": _pick,
 }
 COMPONENT: Mapping[str, Build] = {f"component.{name}": build for name, build in _OPS.items()}

@@ -9,6 +9,9 @@ from exegesis.behavior import Argmax, Readout, Sign
 from exegesis.emit.code import INDENT, WIDTH
 from exegesis.ir import Graph, Node
 
+MANY = 12  # entries of an axis that are listed one by one
+
+
 
 def docstring(paragraphs: Sequence[str], indent: int) -> list[str]:
     """The lines of a docstring: one if all fits there, else paragraphs. A paragraph with line breaks keeps them."""
@@ -79,8 +82,14 @@ def comment(node: Node) -> list[str]:
 
 
 def _place(module: str, axes: dict[str, list[int]]) -> str:
-    parts = [f"{axis}{'s' if len(ks) > 1 else ''} {', '.join(map(str, ks))} of " for axis, ks in axes.items()]
-    return f"{''.join(parts)}{module}"
+    return f"{''.join(f'{_entries(axis, ks)} of ' for axis, ks in axes.items())}{module}"
+
+
+def _entries(axis: str, ks: list[int]) -> str:
+    """`heads 0, 3`, or `141 entries of hidden (2, 3, 5, …)` where there are many."""
+    if len(ks) > MANY:
+        return f"{len(ks)} entries ({', '.join(map(str, ks[:3]))}, …) of {axis}"
+    return f"{axis}{'s' if len(ks) > 1 else ''} {', '.join(map(str, ks))}"
 
 
 def _safe(text: str) -> str:

@@ -6,7 +6,7 @@ Shapes are written with b batch, s position (query), t position (key), d d_model
 from __future__ import annotations
 
 from exegesis.ir.graph import Graph, Node
-from exegesis.ir.spec import OpSpec, flag, number, one_of, whole, wholes
+from exegesis.ir.spec import OpSpec, axis_size, flag, number, one_of, whole, wholes
 
 ACTIVATIONS = (
     "relu",
@@ -35,6 +35,27 @@ def _same_axes(node: Node, graph: Graph) -> str | None:
         got = graph[source].type.axes
         if len(got) > len(wanted):
             return f"adds {source!r} with axes {got} into axes {wanted}"
+    return None
+
+
+def _steps_fit(node: Node, graph: Graph) -> str | None:
+    weight = graph.tensors.get(node.tensors["weight"])
+    whole_numbers = weight is not None and weight.dtype.kind in "iu"
+    if weight is not None and whole_numbers != ("step" in node.attrs):
+        return "has a step, but a weight of reals" if "step" in node.attrs else "has a weight of integers, but no step"
+    return None
+
+
+def _mask_fits(node: Node, graph: Graph) -> str | None:
+    mask = graph.tensors.get(node.tensors["mask"])
+    if mask is not None and mask.dtype.kind != "b":
+        return f"keeps by a mask of {mask.dtype}, which is no boolean one"
+    axes, at = node.type.axes, node.attrs["axis"]
+    if not 1 <= at < len(axes):
+        return f"keeps along axis {at}, but has axes 1 to {len(axes) - 1}"
+    size, kept = axis_size(axes[at], graph), None if mask is None else int(mask.sum())
+    if None not in (size, kept) and size != kept:
+        return f"keeps {kept} entries, but its axis {axes[at]!r} has {size}"
     return None
 
 
@@ -102,10 +123,11 @@ COMPONENT_OPS = (
     ),
     OpSpec(
         "component.linear",
-        "x @ weight + bias over the last axis: `weight` [in, out], `bias` [out].",
+        "x @ weight + bias over the last axis: `weight` [in, out], `bias` [out]. With `step`, the weight counts steps.",
         ("x",),
-        attrs={"role?": one_of("mlp_in", "mlp_gate", "mlp_out", "unembed", "dense")},
+        attrs={"role?": one_of("mlp_in", "mlp_gate", "mlp_out", "unembed", "dense"), "step?": number},
         tensors={"weight": 2, "bias?": 1},
+        check=_steps_fit,
     ),
     OpSpec(
         "component.activation",
@@ -118,16 +140,26 @@ COMPONENT_OPS = (
     OpSpec("component.flatten", "All axes after the first as one.", ("x",)),
     OpSpec(
         "component.conv2d",
-        "Two-dimensional convolution (cross-correlation): `weight` [out, in/groups, kh, kw].",
+        "Two-dimensional convolution (cross-correlation): `weight` [out, in/groups, kh, kw]. With `step`, the weight "
+        "counts steps.",
         ("x",),
-        attrs={"stride": wholes, "padding": wholes, "dilation": wholes, "groups": whole},
+        attrs={"stride": wholes, "padding": wholes, "dilation": wholes, "groups": whole, "step?": number},
         tensors={"weight": 4, "bias?": 1},
+        check=_steps_fit,
     ),
     OpSpec(
         "component.pool2d",
         "Maximum or mean over windows of an image.",
         ("x",),
         attrs={"kind": one_of("max", "mean"), "size": wholes, "stride": wholes, "padding": wholes},
+    ),
+    OpSpec(
+        "component.keep",
+        "The entries of an axis at which `mask` is true.",
+        ("x",),
+        attrs={"axis": whole},
+        tensors={"mask": 1},
+        check=_mask_fits,
     ),
     OpSpec(
         "component.pick",

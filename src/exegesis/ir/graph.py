@@ -62,9 +62,9 @@ class Site:
     """Where a value lives inside the network (an alignment).
 
     `value` names the node of torch's export of the network that carries it. `module` and `port` say the same with a
-    module boundary, where there is one: the output of `module`, or its first input. `index` picks one entry along a
-    named axis (a head); `basis` names a tensor `[k, width]` whose rows span the subspace of the last axis, where the
-    value is only a part of it. `label` is what the field calls the place: `L0H1`.
+    module boundary, where there is one: the output of `module`, or its first input. `index` picks an entry along a
+    named axis (a head), or several of one axis (neurons); `basis` names a tensor `[k, width]` whose rows span the
+    subspace of the last axis, where the value is only a part of it. `label` is what the field calls the place: `L0H1`.
     """
 
     value: str

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from exegesis.ir import Graph, InputError, check
+from exegesis.ir import Graph, InputError, check, price
 from exegesis.lift.bench import Bench
 from exegesis.lift.certificate import Certificate, check_errors, compare
 from exegesis.lift.export import Example, Exported, export
@@ -69,6 +69,7 @@ def lift(network: nn.Module, example: Example, *, dtype: torch.dtype | None = No
     check_errors(output, values)
     double = (dtype or native) is torch.float64
     graph = align_modules(frozen[double].graph, network, exported, inputs[-1])
+    graph = replace(graph, meta={**graph.meta, "lifted_bits": price(graph).opaque_bits})
     certificate = Certificate(
         output=output,
         values=values,
@@ -92,7 +93,6 @@ def _meta(exported: Exported, bench: Bench) -> dict[str, Any]:
     count = sum(weights.values())
     return {
         "parameters": count,
-        "lifted_bits": 32 * count,
         "torch": torch.__version__,
         "inputs": [
             {

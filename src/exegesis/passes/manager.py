@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from exegesis.behavior import Domain, Readout
+from exegesis.behavior import Domain, Readout, SequenceSplit
 from exegesis.ir import ExegesisError, Graph, GraphError, InputError, Node, check
 from exegesis.measure import Bench
 
@@ -35,6 +35,8 @@ class Setting:
         readout: how outputs are read.
         seed: for whatever has to be sampled.
         domain: where inputs come from, where that is known.
+        network: the lifted network, for passes that ask what it has inside.
+        rows: all rows that the benches were drawn from, where they are sequences.
     """
 
     fit: Bench
@@ -42,6 +44,8 @@ class Setting:
     readout: Readout
     seed: int
     domain: Domain | None = None
+    network: Graph | None = None
+    rows: SequenceSplit | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from exegesis.behavior import Behavior, SequenceSplit
+from exegesis.behavior import ArraySplit, Behavior, SequenceSplit, Split
 from exegesis.evidence.environment import versions
 from exegesis.ir import ExegesisError, Graph, InputError, price
 from exegesis.ir.progress import Progress, Silent
@@ -19,12 +19,15 @@ from exegesis.lift import Lifted, lift
 from exegesis.measure import Bench
 from exegesis.passes.manager import Manager, Pass, Setting
 from exegesis.pipeline.conclude import about, first_verdict, report, text, with_provenance
-from exegesis.pipeline.presets import STANDARD
+from exegesis.pipeline.presets import preset
 from exegesis.pipeline.program import Program
 from exegesis.pipeline.resume import State, checkpoints, fingerprint, latest, settle
-from exegesis.pipeline.rows import bench_rows
+from exegesis.pipeline.rows import array_rows, bench_rows, check_arrays_fit
 from exegesis.runtime import Network, load
+from exegesis.runtime.answers import MAX_TOKENS
 from exegesis.store import Checkpoints
+
+ARRAY_BATCH = 512  # rows over arrays at a time
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def decompile(
     behavior: Behavior | str | Path,
     *,
     seed: int = 0,
-    passes: Sequence[Pass] = STANDARD,
+    passes: Sequence[Pass] | None = None,
     progress: Progress | None = None,
     checkpoint_at: Path | None = None,
     resume: bool = False,
@@ -53,7 +56,7 @@ def decompile(
         network: a module, a Hugging Face folder, `file.py:function`, or `zoo:name`.
         behavior: what counts, or the path of its file.
         seed: of everything that is sampled; the same seed gives the same bytes.
-        passes: what to run, in order.
+        passes: what to run, in order; None: the preset for sequences or for arrays.
         progress: told what is going on.
         checkpoint_at: where the run will be saved; after every pass its state is kept in a folder beside, until
             `Program.save` or a refusal ends it. None keeps nothing.
@@ -68,6 +71,7 @@ def decompile(
     began = time.perf_counter()
     watch = progress or Silent()
     start = prepare(network, behavior, seed=seed, progress=watch)
+    passes = preset(start.behavior) if passes is None else passes
     key = fingerprint(
         start.network, start.behavior, start.lifted.graph, passes, seed=seed, version=_text_of(versions())
     )
@@ -104,8 +108,8 @@ def prepare(
     if net.vocabulary_size is not None and len(signal.vocabulary):
         signal.check_vocabulary(net.vocabulary_size)
     source = signal.splits["train"] if "train" in signal.splits else next(iter(signal.splits.values()))
-    if not isinstance(source, SequenceSplit):
-        raise InputError("Decompiling networks over arrays is not built yet; sequences of tokens are.")
+    if isinstance(source, ArraySplit):
+        check_arrays_fit(net, signal, source)
     progress.pass_started("lift")
     lifted = lift(net.module, example_of(net, source))
     graph = _labelled(lifted.graph, signal)
@@ -113,15 +117,9 @@ def prepare(
     lifted = replace(lifted, graph=graph)
     progress.pass_done("lift", f"{len(lifted.graph.nodes)} nodes")
     progress.pass_started("bench")
-    fit, held = bench_rows(signal, source, seed)
-    setting = Setting(
-        Bench(lifted.graph, signal.readout, fit),
-        Bench(lifted.graph, signal.readout, held),
-        signal.readout,
-        seed,
-        signal.domain,
-    )
-    progress.pass_done("bench", f"{setting.fit.n} positions to fit on, {setting.held.n} held out")
+    setting = setting_of(lifted.graph, signal, source, seed)
+    what = "positions" if signal.is_sequence else "inputs"
+    progress.pass_done("bench", f"{setting.fit.n} {what} to fit on, {setting.held.n} held out")
     return Start(net, signal, lifted, setting)
 
 
@@ -158,8 +156,24 @@ def run_passes(
     return state
 
 
-def example_of(network: Network, split: SequenceSplit) -> dict[str, torch.Tensor]:
-    """A few rows of one length as arguments of the network's `forward`."""
+def setting_of(graph: Graph, behavior: Behavior, source: Split, seed: int) -> Setting:
+    """The benches that passes work on."""
+    rows = ARRAY_BATCH if isinstance(source, ArraySplit) else MAX_TOKENS
+    fit: Split
+    held: Split
+    if isinstance(source, ArraySplit):
+        fit, held = array_rows(source, seed)
+    else:
+        fit, held = bench_rows(behavior, source, seed)
+    first, second = (Bench(graph, behavior.readout, s, max_tokens=rows) for s in (fit, held))
+    every = source if isinstance(source, SequenceSplit) else None
+    return Setting(first, second, behavior.readout, seed, behavior.domain, graph, every)
+
+
+def example_of(network: Network, split: Split) -> dict[str, torch.Tensor] | tuple[torch.Tensor]:
+    """A few rows of one length or shape as arguments of the network's `forward`."""
+    if isinstance(split, ArraySplit):
+        return (torch.from_numpy(split.gather(np.arange(3) % len(split)).x),)
     lengths, counts = np.unique(split.lengths, return_counts=True)
     rows = np.flatnonzero(split.lengths == lengths[counts.argmax()])[:3]
     batch = split.gather(np.resize(rows, 3))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from exegesis.behavior import Behavior
 from exegesis.passes.canonicalise.fold_norms import FoldNorms
 from exegesis.passes.canonicalise.merge_constants import MergeConstants
+from exegesis.passes.compressing.drop_units import DropUnits
+from exegesis.passes.compressing.quantise_weights import QuantiseWeights
 from exegesis.passes.grouping.group_functions import GroupFunctions
 from exegesis.passes.manager import Pass
 from exegesis.passes.naming.name_variables import NameVariables
@@ -24,3 +27,14 @@ STANDARD: tuple[Pass, ...] = (
     GroupFunctions(),  # what lives in one place of the network becomes a function
     NameVariables(),  # called after what it holds
 )
+
+ARRAYS: tuple[Pass, ...] = (
+    DropUnits(),  # pixels, neurons and channels that the others can stand in for
+    QuantiseWeights(),  # weights as whole numbers of steps, most of them zero
+    GroupFunctions(),  # what lives in one place of the network becomes a function
+)
+
+
+def preset(behavior: Behavior) -> tuple[Pass, ...]:
+    """The passes for a behaviour over sequences or over arrays."""
+    return STANDARD if behavior.is_sequence else ARRAYS

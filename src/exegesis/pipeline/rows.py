@@ -6,13 +6,47 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+import torch
 from jaxtyping import Int
 
-from exegesis.behavior import Behavior, ProductDomain, SequenceSplit, StringsDomain, domain_split
+from exegesis.behavior import ArraySplit, Behavior, ProductDomain, SequenceSplit, StringsDomain, domain_split
 from exegesis.ir import InputError
+from exegesis.runtime import Network
 
 FIT_TOKENS = 8_000
 HELD_TOKENS = 8_000
+FIT_ROWS = 4_000
+HELD_ROWS = 2_000
+FEWEST_ROWS = 20
+
+
+def array_rows(split: ArraySplit, seed: int) -> tuple[ArraySplit, ArraySplit]:
+    """Two thirds of a split to fit on and one third to accept on, at most `FIT_ROWS` and `HELD_ROWS`."""
+    order = np.random.default_rng(seed).permutation(len(split))
+    fit = min(FIT_ROWS, len(split) * 2 // 3)
+    return split.select(np.sort(order[:fit])), split.select(np.sort(order[fit : fit + HELD_ROWS]))
+
+
+def check_arrays_fit(network: Network, behavior: Behavior, split: ArraySplit) -> None:
+    """Raises InputError where a network cannot read the inputs of a behaviour, or these are too few to learn from."""
+    if network.takes_tokens:
+        raise InputError(f"The network {network.name} reads tokens, but behaviour {behavior.name} is over arrays.")
+    classes = 0 if behavior.output_names is None else len(behavior.output_names)
+    if len(split) < max(FEWEST_ROWS, classes):
+        few = f"fewer than its {classes} classes" if len(split) < classes else f"at least {FEWEST_ROWS} are needed"
+        raise InputError(f"Split {split.name} of behaviour {behavior.name} has {len(split)} inputs; {few}.")
+    batch = split.gather(np.arange(2))
+    try:
+        found = network(torch.from_numpy(batch.x))
+    except (RuntimeError, ValueError, TypeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        shape = list(batch.x.shape[1:])
+        raise InputError(
+            f"The network {network.name} cannot read inputs of shape {shape}, which behaviour {behavior.name} gives: "
+            f"{reason}"
+        ) from error
+    batch.at_scored(found.detach().cpu().numpy())
+    behavior.check_outputs(int(found.shape[1]))
 
 
 def bench_rows(

@@ -141,8 +141,14 @@ def write(at: Binding) -> Compute:
 
 def linear(at: Binding) -> Compute:
     """[…, in] → […, out]."""
-    weight, bias = at.tensors["weight"].T, at.tensors.get("bias")
-    return lambda x: F.linear(x, weight, bias)
+    weight, bias = _weight(at), at.tensors.get("bias")
+    return lambda x: F.linear(x, weight.T, bias if bias is None else bias.to(weight.dtype))
+
+
+def _weight(at: Binding) -> Tensor:
+    """The weight of a map; one of integers counts steps."""
+    weight, step = at.tensors["weight"], at.attr("step")
+    return weight if step is None else weight.to(at.real) * float(step)
 
 
 def activation(at: Binding) -> Compute:
@@ -175,7 +181,8 @@ def flatten(at: Binding) -> Compute:
 
 def conv2d(at: Binding) -> Compute:
     """[b, c, y, x] → [b, out, y', x']."""
-    weight, bias = at.tensors["weight"], at.tensors.get("bias")
+    weight, bias = _weight(at), at.tensors.get("bias")
+    bias = bias if bias is None else bias.to(weight.dtype)
     stride, padding, dilation = (tuple(at.attr(k)) for k in ("stride", "padding", "dilation"))
     groups = at.attr("groups")
     return lambda x: F.conv2d(x, weight, bias, stride, padding, dilation, groups)
@@ -186,6 +193,12 @@ def pool2d(at: Binding) -> Compute:
     pool = F.max_pool2d if at.attr("kind") == "max" else F.avg_pool2d
     size, stride, padding = (tuple(at.attr(k)) for k in ("size", "stride", "padding"))
     return lambda x: pool(x, size, stride, padding)
+
+
+def keep(at: Binding) -> Compute:
+    """Entries of axis number `axis` (the batch is axis 0)."""
+    axis, mask = at.attr("axis"), at.tensors["mask"]
+    return lambda x: x.index_select(axis, mask.nonzero()[:, 0])
 
 
 def pick(at: Binding) -> Compute:
@@ -215,6 +228,7 @@ COMPONENT: Mapping[str, Op] = {
         flatten,
         conv2d,
         pool2d,
+        keep,
         pick,
     )
 }

@@ -168,7 +168,7 @@ def resolve(site: Site, node: Node, graph: Graph, exported: ExportedNetwork) -> 
     dimension = kept
     if site.basis is not None:
         projection, dimension = _projection(site, graph, value.shape, at)
-    index = "".join(f"[{axis} {number}]" for axis, number in site.index)
+    index = _listed(site)
     subspace = "" if site.basis is None else f" in {dimension} dimensions"
     where = site.module if site.module is not None and site.port == "output" else site.value
     return Place(
@@ -183,6 +183,15 @@ def resolve(site: Site, node: Node, graph: Graph, exported: ExportedNetwork) -> 
     )
 
 
+def _listed(site: Site) -> str:
+    """`[head 3]` for each entry, or how many there are."""
+    several = len(site.index) > len({axis for axis, _ in site.index})
+    counted = [
+        f"[{sum(a == axis for a, _ in site.index)} of {axis}]" for axis in dict.fromkeys(a for a, _ in site.index)
+    ]
+    return "".join(counted if several else [f"[{axis} {number}]" for axis, number in site.index])
+
+
 def position_axis(node: Node, graph: Graph) -> int | None:
     """Which axis of a node's value follows the positions of a sequence: that of tokens, or of queries; None: none."""
     names = [i.type.axes[1] for i in graph.inputs if i.op == "input.tokens" and len(i.type.axes) > 1]
@@ -192,21 +201,25 @@ def position_axis(node: Node, graph: Graph) -> int | None:
 def _selected(
     site: Site, shape: tuple[int | None, ...], varying: tuple[str | None, ...], at: str
 ) -> tuple[Tensor | None, int]:
-    """The mask of an index, and how many numbers it leaves per input and position (axes of varying size apart)."""
+    """The mask of an index, and how many numbers it leaves per input and position (axes of varying size apart).
+
+    Several numbers along one axis are several entries of it.
+    """
     sizes = {i: size for i, size in enumerate(shape) if size is not None and site.axes[i] not in varying}
     mask: Tensor | None = None
-    for axis, number in site.index:
+    for axis in dict.fromkeys(a for a, _ in site.index):
+        numbers = sorted({number for a, number in site.index if a == axis})
         if axis not in site.axes or site.axes.index(axis) not in sizes:
-            raise InputError(f"{at} at index {number} of {axis!r}, which is no axis of fixed size there.")
+            raise InputError(f"{at} at index {numbers[0]} of {axis!r}, which is no axis of fixed size there.")
         i = site.axes.index(axis)
         size = sizes[i]
-        if not 0 <= number < size:
-            raise InputError(f"{at} at index {number} of {axis!r}, but the network has {size} there.")
+        if outside := [n for n in numbers if not 0 <= n < size]:
+            raise InputError(f"{at} at index {outside[0]} of {axis!r}, but the network has {size} there.")
         one = torch.zeros(size, dtype=torch.bool)
-        one[number] = True
+        one[numbers] = True
         one = one.reshape([size if k == i else 1 for k in range(len(shape))])
         mask = one if mask is None else mask & one
-        sizes[i] = 1
+        sizes[i] = len(numbers)
     kept = 1
     for size in sizes.values():
         kept *= size
