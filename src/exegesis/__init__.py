@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from exegesis.behavior import Behavior as Behavior
     from exegesis.pipeline import Program as Program
+    from exegesis.pipeline.compressing import compress as compress
     from exegesis.pipeline.decompile import decompile as decompile
     from exegesis.runtime import load as load
 
 __version__ = "0.1.0"
 
-__all__ = ["Behavior", "Program", "__version__", "decompile", "load"]
+__all__ = ["Behavior", "Program", "__version__", "compress", "decompile", "load"]
 
 _HOME = {
     "Behavior": "exegesis.behavior",
     "Program": "exegesis.pipeline",
+    "compress": "exegesis.pipeline.compressing",
     "decompile": "exegesis.pipeline",
     "load": "exegesis.runtime",
 }

@@ -17,7 +17,7 @@ from exegesis.passes.compressing.maps import Map, maps_of, matrix, moments, with
 from exegesis.passes.compressing.sources import Source, UnitSource, sources_of, without
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 
-TOLERANCES: tuple[float, ...] = tuple(float(t) for t in np.geomspace(1e-4, 0.6, 24))
+TOLERANCES: tuple[float, ...] = tuple(float(t) for t in np.geomspace(1e-6, 0.6, 40))
 """Shares of the variance of what is read from a layer that its dropped units may cost."""
 
 

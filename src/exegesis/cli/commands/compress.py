@@ -1,0 +1,95 @@
+"""How far a network can be compressed before a behaviour suffers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exegesis.cli.guard import HOLDS, guarded
+from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, QUIET, SEED, behavior_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from exegesis.pipeline.compressing import Compression
+
+
+@guarded
+def compress(
+    network: Annotated[str, NETWORK],
+    behavior: Annotated[Path | None, BEHAVIOR] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw the curves: .svg, .png or .pdf.", show_default=False),
+    ] = None,
+    drop: Annotated[float, typer.Option("--drop", help="The loss of answers at which lesions count as felt.")] = 0.05,
+    seed: Annotated[int, SEED] = 0,
+    as_json: Annotated[bool, JSON] = False,
+    quiet: Annotated[bool, QUIET] = False,
+) -> int:
+    """How far a network can be compressed before a behaviour suffers.
+
+    Prints the shortest programs that keep a given share of the answers, how many directions of each layer the
+    behaviour needs, and how many units can be lesioned before answers change. Nothing is trained. Transformers have
+    their units looked at; the curve of description length is for networks over arrays.
+
+    ```sh
+    exegesis compress zoo:digits
+    exegesis compress models/net.py:build --behavior task/behavior.json --plot curve.svg
+    exegesis compress zoo:copy --json
+    ```
+    """
+    from exegesis.cli.printing import terminal
+    from exegesis.cli.watch import watching
+    from exegesis.ir import InputError
+    from exegesis.pipeline.compressing import compress as compressed
+    from exegesis.pipeline.compression_plot import check_picture
+
+    if not 0 < drop < 1:
+        raise InputError(f"--drop is a share between 0 and 1, not {drop:g}.")
+    if plot is not None:
+        check_picture(plot)
+    with watching(quiet or as_json) as progress:
+        found = compressed(network, behavior_of(network, behavior), drop=drop, seed=seed, progress=progress)
+    if plot is not None:
+        found.plot(plot)
+    if as_json:
+        typer.echo(found.to_json())
+    elif not quiet:
+        show(terminal(), found)
+    return HOLDS
+
+
+def show(console: Console, found: Compression) -> None:
+    """The tables."""
+    from rich.table import Table
+
+    console.print(
+        f"{found.behavior}: {found.parameters:,} parameters, {found.bits:,.0f} bits as lifted", highlight=False
+    )
+    if found.points:
+        table = Table(
+            "asked to keep", "bits", "of the lifted", "numbers", "units", "inputs", "held out", "test", box=None
+        )
+        for p in found.points:
+            test = "" if p.test is None else f"{p.test:.2%} (> {p.test_lower:.2%})"
+            row = (f"{p.floor:.1%}", f"{p.bits:,.0f}", f"{p.share:.2%}", f"{p.numbers:,}", f"{p.units:,}")
+            table.add_row(*row, f"{p.entries:,}", f"{p.held:.2%}", test)
+        console.print(table)
+    if found.layers:
+        table = Table("layer", "kind", "units", "vary (95 %)", "needed: ablation", "interchange", box=None)
+        for d in found.layers:
+            table.add_row(d.node, d.kind, *(str(v) for v in (d.units, d.varying, d.ablation, d.interchange)))
+        console.print(table)
+    lost = found.redundancy
+    console.print(
+        f"Lesions (units at their mean): {lost.tolerated[0]:.0f} of {lost.units} random units can go before more than "
+        f"{lost.drop:.0%} of {found.rows:,} answers change ({lost.tolerated[1]:.0f} to {lost.tolerated[2]:.0f} over "
+        f"{len(lost.random)} orders); {lost.tolerated_ordered:.0f} when the least important go first.",
+        highlight=False,
+    )
+    for note in found.notes:
+        console.print(f"Note: {note}.", highlight=False)
+    console.print(f"{found.seconds:.1f} s", highlight=False)

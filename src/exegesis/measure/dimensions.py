@@ -1,0 +1,188 @@
+"""How many directions of a layer a behaviour needs: by ablation and by interchange, beside how many vary.
+
+Directions are ordered by what they do, not by how much they vary: those of the values' variance that outputs are most
+sensitive to come first (the eigenvectors of C^½ M C^½ for the covariance C of the values and M = E[JᵀJ], J being the
+Jacobian of the outputs; an active subspace, Constantine 2015). M is estimated with random combinations of outputs. With
+the first k directions the projection is P = C^½ U Uᵀ C^-½, which leaves the mean where it is.
+
+- *ablation*: everything outside the k directions is put at its mean; how many are needed until answers stay;
+- *interchange*: the k directions take the value of another input, the rest stays; how many are needed until the answer
+  is the one that swapping the whole layer gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from exegesis.behavior import Answers
+from exegesis.ir import Graph
+from exegesis.measure.bench import Bench, Observed
+from exegesis.measure.units import Layer, Layers
+from exegesis.runtime import Executor
+from exegesis.runtime.answers import read_answers
+
+PROBES = 6  # random combinations of outputs per batch
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """How many directions of one layer count.
+
+    Attributes:
+        layer: its number.
+        node: the node that carries it.
+        kind: dense, conv or recurrent.
+        units: how many units it has.
+        varying: directions of largest variance that hold 95 % of it.
+        ablation: directions needed when all others are put at their mean.
+        interchange: directions that must be swapped for the answer of the other input to come.
+        target: the share of answers that had to stay (or to come).
+    """
+
+    layer: int
+    node: str
+    kind: str
+    units: int
+    varying: int
+    ablation: int
+    interchange: int
+    target: float
+
+
+def dimensions(graph: Graph, bench: Bench, *, target: float = 0.99, seed: int = 0) -> tuple[Dimension, ...]:
+    """The effective dimension of every layer of neurons, channels or states on a bench; heads are left out.
+
+    Args:
+        graph: the lifted network.
+        bench: inputs, some hundred of them.
+        target: the share of answers that must stay, or come.
+        seed: of the probes and of who is swapped with whom.
+    """
+    layers = [layer for layer in Layers.of(graph) if layer.kind != "heads"]
+    return tuple(_dimension(graph, bench, layer, target, seed) for layer in layers)
+
+
+def _dimension(graph: Graph, bench: Bench, layer: Layer, target: float, seed: int) -> Dimension:
+    asked = _Asked(graph, bench, layer, seed)
+    return Dimension(
+        layer.index,
+        layer.node,
+        layer.kind,
+        layer.units,
+        asked.varying,
+        _fewest(layer.units, lambda k: asked.ablated(k) >= target),
+        _fewest(layer.units, lambda k: asked.swapped(k) >= target),
+        target,
+    )
+
+
+def _fewest(units: int, enough: Callable[[int], bool]) -> int:
+    """The smallest number for which it is enough, by bisection; all of them always are."""
+    low, high = -1, units
+    while high - low > 1:
+        middle = (low + high) // 2
+        if enough(middle):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+class _Asked:
+    """One layer on a bench, with its directions."""
+
+    def __init__(self, graph: Graph, bench: Bench, layer: Layer, seed: int) -> None:
+        self.graph, self.bench, self.layer = graph, bench, layer
+        self.run = Executor(graph)
+        self.out = graph.outputs[0]
+        self.values = [v for _, v in bench.each(graph, layer.nodes)]
+        flat = torch.cat([self._last(v[n]).flatten(0, -2) for v in self.values for n in layer.nodes]).double()
+        self.mean = flat.mean(0)
+        covariance = (flat - self.mean).T @ (flat - self.mean) / len(flat)
+        size, basis = torch.linalg.eigh(covariance)
+        size = size.clamp(min=0)
+        falling = size.flip(0).cumsum(0) / size.sum().clamp(min=1e-30)
+        self.varying = int((falling < 0.95).sum()) + 1 if float(size.sum()) > 0 else 0
+        floor = float(size.max()) * 1e-10 + 1e-30
+        root = (basis * size.sqrt()) @ basis.T
+        inverse = (basis * torch.where(size > floor, size.clamp(min=floor).rsqrt(), 0.0)) @ basis.T
+        _, order = torch.linalg.eigh(root @ self._sensitivity(seed) @ root)
+        self.into, self.back = root @ order.flip(1), order.flip(1).T @ inverse
+        self.donors = [_donors(len(seen.scored), seed) for seen in bench.batches]
+        self.whole = self._answers([self._swapped(k, None) for k in range(len(self.values))])
+
+    def _last(self, value: Tensor) -> Tensor:
+        """The value with its units on the last axis."""
+        return value.movedim(1, -1) if self.layer.kind == "conv" else value
+
+    def _first(self, value: Tensor) -> Tensor:
+        return value.movedim(-1, 1) if self.layer.kind == "conv" else value
+
+    def _sensitivity(self, seed: int) -> Tensor:
+        """E[JᵀJ] over inputs, [units, units]."""
+        generator = torch.Generator().manual_seed(seed)
+        total = torch.zeros(self.layer.units, self.layer.units, dtype=torch.float64)
+        for seen, values in zip(self.bench.batches, self.values, strict=True):
+            given = {n: values[n].detach().clone().requires_grad_() for n in self.layer.nodes}
+            out = self.run.run(seen.inputs, [self.out], given=given, gradients=True)[self.out]
+            out = out - out.mean(-1, keepdim=True) if out.shape[-1] > 1 else out
+            for _ in range(PROBES):
+                probe = torch.randn(out.shape, generator=generator)
+                found = torch.autograd.grad((out * probe).sum(), list(given.values()), retain_graph=True)
+                for one in found:
+                    rows = self._last(one).flatten(0, -2).double()
+                    total += rows.T @ rows
+        scaled: Tensor = total / max(float(total.diagonal().mean()), 1e-30)
+        return scaled
+
+    def _projected(self, value: Tensor, k: int) -> Tensor:
+        """The part of a value in the first k directions, the mean as zero."""
+        centred = self._last(value).double() - self.mean
+        inside: Tensor = centred @ self.back[:k].T @ self.into[:, :k].T
+        return inside.to(value.dtype)
+
+    def ablated(self, k: int) -> float:
+        """Share of answers that stay with k directions."""
+        new = [
+            {n: self._first(self._projected(v[n], k) + self.mean.to(v[n].dtype)) for n in self.layer.nodes}
+            for v in self.values
+        ]
+        return self._share(self._answers(new), [seen.answers for seen in self.bench.batches])
+
+    def swapped(self, k: int) -> float:
+        """Share of answers that come as when the whole layer is swapped, with k directions swapped."""
+        return self._share(self._answers([self._swapped(b, k) for b in range(len(self.values))]), self.whole)
+
+    def _swapped(self, batch: int, k: int | None) -> dict[str, Tensor]:
+        values, donors = self.values[batch], self.donors[batch]
+        if k is None:
+            return {n: values[n][donors] for n in self.layer.nodes}
+        return {
+            n: self._first(
+                self._last(values[n]) + self._projected(values[n][donors], k) - self._projected(values[n], k)
+            )
+            for n in self.layer.nodes
+        }
+
+    def _answers(self, given: Sequence[dict[str, Tensor]]) -> list[Answers]:
+        return [self._read(seen, new) for seen, new in zip(self.bench.batches, given, strict=True)]
+
+    def _read(self, seen: Observed, given: dict[str, Tensor]) -> Answers:
+        value = self.run.run(seen.inputs, [self.out], given=given)[self.out]
+        return read_answers(self.run, value.numpy(), seen.batch, self.bench.readout)
+
+    def _share(self, found: Sequence[Answers], wanted: Sequence[Answers]) -> float:
+        same = [self.bench.readout.equal(a, b).sum() for a, b in zip(found, wanted, strict=True)]
+        return float(sum(same)) / self.bench.n
+
+
+def _donors(rows: int, seed: int) -> Tensor:
+    """Another row for each."""
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
+    other = torch.empty_like(order)
+    other[order] = order.roll(1)
+    return other

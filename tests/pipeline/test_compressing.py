@@ -1,0 +1,107 @@
+"""Compression of small networks end to end, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import exegesis as ex
+from exegesis.behavior import Argmax, Behavior
+from exegesis.ir import ExegesisError, InputError
+from exegesis.pipeline.compressing import Compression
+
+
+@pytest.fixture(scope="module")
+def found() -> Compression:
+    return ex.compress("zoo:digits", "zoo:digits", floors=(0.99, 0.9))
+
+
+def test_the_curve_of_the_digits(found: Compression) -> None:
+    assert len(found.points) == len(found.programs) == 2
+    long, short = found.points
+    assert short.bits < long.bits < 0.1 * found.bits
+    assert long.held >= short.held >= 0.9
+    assert long.test is not None
+    assert long.test > 0.95
+    assert long.numbers < found.parameters / 2
+    assert long.units < 96
+    assert found.at(0.95) == long
+    assert found.at(0.9) == short
+    with pytest.raises(InputError, match=r"keeps 99\.9%"):
+        found.at(0.999)
+
+
+def test_layers_and_lesions_of_the_digits(found: Compression) -> None:
+    assert [d.units for d in found.layers] == [48, 48]
+    assert all(0 < d.ablation <= d.units and 0 < d.interchange <= d.units for d in found.layers)
+    assert found.redundancy.units == 96
+    assert found.redundancy.tolerated_ordered > found.redundancy.tolerated[0]
+
+
+def test_json_and_pictures(found: Compression, tmp_path: Path) -> None:
+    record = json.loads(found.to_json())
+    assert record["points"][0]["numbers"] == found.points[0].numbers
+    assert len(record["layers"]) == 2
+    svg = found.plot(tmp_path / "curve.svg")
+    assert ElementTree.parse(svg).getroot().tag.endswith("svg")
+    assert found.plot(tmp_path / "again.svg").read_bytes() == svg.read_bytes()
+    assert found.plot(tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["again.svg", "curve.png", "curve.svg"]
+    with pytest.raises(InputError, match=r"ends in \.svg"):
+        found.plot(tmp_path / "curve.gif")
+
+
+def arrays(x: np.ndarray, y: np.ndarray | None = None, classes: int = 3) -> Behavior:
+    names = tuple(str(c) for c in range(classes))
+    return Behavior.from_arrays("b", {"train": (x, y), "test": (x, y)}, Argmax(), output_names=names)
+
+
+def network(inputs: int = 5) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(inputs, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+X = np.random.default_rng(0).normal(size=(120, 5)).astype(np.float32)
+
+
+def test_networks_and_data_that_do_not_fit() -> None:
+    cases = [
+        (network(4), arrays(X), r"fails on inputs of shape \[2, 5\]"),
+        (network(), arrays(X[:2]), "has 2 inputs; fewer than its 3 classes"),
+        (network(), arrays(X[:9]), "at least 20 are needed"),
+        (network(), arrays(X, classes=4), "4 outputs"),
+        (nn.Linear(5, 3), arrays(X), "no layer of units"),
+    ]
+    for net, behavior, message in cases:
+        with pytest.raises(ExegesisError, match=message):
+            ex.compress(net, behavior, floors=(0.9,))
+    broken = network()
+    with torch.no_grad():
+        broken[0].weight[0, 0] = float("nan")  # type: ignore[operator,index]
+    with pytest.raises(ExegesisError, match="NaN or infinite"):
+        ex.compress(broken, arrays(X))
+    with pytest.raises(InputError, match="between 0 and 1"):
+        ex.compress(network(), arrays(X), floors=(1.2,))
+
+
+def test_one_answer_for_everything() -> None:
+    """A network that always says the same needs next to nothing, and says so without failing."""
+    same = network()
+    with torch.no_grad():
+        same[2].bias[1] = 100.0  # type: ignore[operator,index]
+    found = ex.compress(same, arrays(X, np.ones(120, np.int64)), floors=(0.9,))
+    assert found.points[0].held == 1.0
+    assert found.layers[0].ablation == 0
+    assert found.redundancy.tolerated[0] >= 7
+
+
+def test_the_extra_is_declared() -> None:
+    project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert any(r.startswith("matplotlib") for r in project["project"]["optional-dependencies"]["plot"])
