@@ -27,6 +27,10 @@ BEHAVIOR = typer.Option(
 )
 JSON = typer.Option("--json", help="Print JSON on stdout and nothing else.", show_default=False)
 SEED = typer.Option("--seed", help="Of everything that is drawn; one seed gives the same bytes.")
+PLOT = typer.Option("--plot", metavar="FILE", help="Write a picture here, .svg or .png.", show_default=False)
+SPLIT = typer.Option(
+    "--split", metavar="NAME", help="Which split; `test` where there is one, else the first.", show_default=False
+)
 QUIET = typer.Option("--quiet", "-q", help="Print nothing but errors.", show_default=False)
 
 
@@ -45,3 +49,20 @@ def behavior_of(network: str, behavior: Path | None) -> Behavior:
 
         return shelf.behavior(network.removeprefix("zoo:"))
     raise InputError(f"Which behaviour of {network}? Name its file with --behavior; only zoo networks bring their own.")
+
+
+def check_picture(path: Path | None) -> None:
+    """Raises InputError where a picture could not be written, before anything is computed for it."""
+    if path is not None and path.suffix not in (".svg", ".png"):
+        raise InputError(f"A picture is written as .svg or .png, not as {path.suffix or 'a file without an ending'}.")
+
+
+def whole_numbers(text: str, option: str) -> tuple[int, ...]:
+    """`2,3,5-7` as numbers. Raises InputError where it says something else."""
+    found: list[int] = []
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        if not low.isdigit() or (dash and not high.isdigit()):
+            raise InputError(f"{option} takes whole numbers such as 2,3,5-7, not {text!r}.")
+        found.extend(range(int(low), int(high or low) + 1))
+    return tuple(found)

@@ -12,9 +12,10 @@ from exegesis.cli.commands.diff import diff
 from exegesis.cli.commands.explain import explain
 from exegesis.cli.commands.hunt import hunt
 from exegesis.cli.commands.lift import lift
+from exegesis.cli.commands.modules import modules
 from exegesis.cli.commands.show import show
 from exegesis.cli.commands.verify import verify
 from exegesis.cli.commands.zoo import zoo
 
-COMMANDS: tuple[Callable[..., None], ...] = (decompile, show, verify, lift, compress, diff, zoo)
+COMMANDS: tuple[Callable[..., None], ...] = (decompile, show, verify, lift, compress, modules, diff, zoo)
 GROUPS: tuple[typer.Typer, ...] = (explain, hunt)
