@@ -113,7 +113,7 @@ class Samples:
             raise InputError(
                 f"Behaviour {behavior.name} does not sort arrays into classes, so that no shortcut can be sought."
             )
-        search, held_out = _two_splits(behavior, seed)
+        search, held_out = two_splits(behavior, seed)
         search, held_out = search.take(limit, seed), held_out.take(limit, seed + 1)
         if min(len(search), len(held_out)) < 8:
             raise InputError(
@@ -135,7 +135,8 @@ class Samples:
         return cls(forward, x, said[0], y, said[1], outputs, tuple(names[int(o)] for o in outputs), low, high)
 
 
-def _two_splits(behavior: Behavior, seed: int) -> tuple[ArraySplit, ArraySplit]:
+def two_splits(behavior: Behavior, seed: int) -> tuple[ArraySplit, ArraySplit]:
+    """The first two splits over arrays; the halves of one, dealt out by `seed`, where there is no other."""
     names = list(behavior.splits)
     if len(names) > 1:
         return behavior.arrays(names[0]), behavior.arrays(names[1])

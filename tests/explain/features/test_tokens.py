@@ -1,0 +1,75 @@
+"""Strings that excite an output: the true optimum of small networks, by trying every string."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from exegesis.behavior import Argmax, Behavior, SequenceRow
+from exegesis.explain.core import Status
+from exegesis.explain.features import Settle, strongest_tokens
+from exegesis.explain.target import Target
+from exegesis.ir import InputError
+from exegesis.runtime import load
+
+LETTERS, LENGTH = 4, 5
+
+
+class Scores(nn.Module):
+    """A score for each letter at each place, and for neighbours that are alike."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(LETTERS, LETTERS)
+        draws = torch.Generator().manual_seed(3)
+        self.table = nn.Parameter(torch.randn(LENGTH, LETTERS, generator=draws))
+        with torch.no_grad():
+            self.embedding.weight.copy_(torch.eye(LETTERS))
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        one = self.embedding(input_ids)
+        score = (one * self.table).sum((1, 2)) + 0.3 * (one[:, 1:] * one[:, :-1]).sum((1, 2))
+        return torch.stack([score, -score], -1)[:, None].expand(-1, input_ids.shape[1], -1)
+
+
+def behavior(letters: str = "abcd") -> Behavior:
+    draws = np.random.default_rng(0)
+    rows = [SequenceRow([int(t) for t in draws.integers(len(letters), size=LENGTH)], [LENGTH - 1]) for _ in range(40)]
+    return Behavior.from_sequences("scores", list(letters), {"train": rows}, Argmax((0, 1)))
+
+
+def test_it_finds_the_best_of_all_strings() -> None:
+    module = Scores()
+    found = strongest_tokens(load(module), behavior(), Target(0))
+    every = torch.tensor(list(itertools.product(range(LETTERS), repeat=LENGTH)))
+    with torch.no_grad():
+        best = float(module(every)[:, -1, 0].max())
+    assert found.raw["activation"][0] == pytest.approx(best, abs=1e-5)
+    assert found.details["string"].split() == ["abcd"[t] for t in found.raw["tokens"]]
+
+
+def test_the_gradient_proposes_letters_of_a_large_alphabet(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = strongest_tokens(load(Scores()), behavior(), Target(1))
+    monkeypatch.setattr("exegesis.explain.features.tokens.TRIED", 2)
+    assert strongest_tokens(load(Scores()), behavior(), Target(1)).raw["activation"][0] == pytest.approx(
+        exact.raw["activation"][0], abs=0.3
+    )
+
+
+def test_a_constant_output_is_undefined_and_marked() -> None:
+    module = Scores()
+    with torch.no_grad():
+        module.table.zero_()
+    module.forward = lambda input_ids: 0.0 * module.embedding(input_ids)[..., :2] + 1.0  # type: ignore[method-assign]
+    found = strongest_tokens(load(module), behavior(), Target(0), settle=Settle(steps=2))
+    assert found.status is Status.MARKED
+    assert any("same on all natural rows" in c.reason for c in found.checks)
+
+
+def test_one_letter_is_refused() -> None:
+    with pytest.raises(InputError, match="fewer than two"):
+        strongest_tokens(load(Scores()), behavior("a"), Target(0))
