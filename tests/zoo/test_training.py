@@ -9,6 +9,7 @@ import torch
 from exegesis import zoo
 from exegesis.behavior import Behavior
 from exegesis.zoo import (
+    train_convnet,
     train_copy,
     train_dense_dropout,
     train_dense_l1,
@@ -21,6 +22,7 @@ from exegesis.zoo.training import Recipe, fit, main
 from exegesis.zoo.wide_digits import loss_with_l1, prune
 
 SCRIPTS = (
+    train_convnet,
     train_majority,
     train_copy,
     train_digits,

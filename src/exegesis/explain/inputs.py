@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ class Inputs:
         return replace(self, rows=self.rows[at], expected=expected, **parts)
 
     @classmethod
-    def of(cls, x: Tensor | NDArray[np.floating]) -> Inputs:
+    def of(cls, x: Tensor | NDArray[Any]) -> Inputs:
         """Real inputs [n, ...] made in Python. Raises InputError where they are none, or not finite."""
         tensor = torch.as_tensor(x)
         if tensor.ndim < 2 or not tensor.is_floating_point() or not len(tensor):

@@ -29,6 +29,7 @@ class NotDifferentiableError(InputError):
 
 
 @runtime_checkable
+@runtime_checkable
 class Model(Protocol):
     """Outputs as a differentiable function of real inputs.
 

@@ -18,12 +18,14 @@ class TargetError(InputError):
 
 
 @runtime_checkable
+@runtime_checkable
 class Reading(Protocol):
     """Reads the explained number off outputs. `rows` [m] says which of the bound inputs each output belongs to."""
 
     def __call__(self, outputs: Float[Tensor, "m ..."], rows: Int[Tensor, " m"], /) -> Float[Tensor, " m"]: ...
 
 
+@runtime_checkable
 @runtime_checkable
 class Explained(Protocol):
     """Anything that can be explained: it is bound to the outputs of the inputs in question before it reads."""

@@ -116,25 +116,32 @@ def scoreboard(
 
 
 def lifter(behavior: Behavior, split: str) -> Callable[[Model], Graph]:
-    """Gives the exact program of a model, with the weights that the model has."""
+    """Gives the exact program of a model, with the weights that the model has; the last one is kept."""
+    kept: list[tuple[Model, Graph]] = []
 
     def program(model: Model) -> Graph:
-        if not isinstance(model, NetworkModel):
-            raise UndefinedMethodError(f"Only a whole network has a program, not {model.name}.")
-        network = model.network
-        module = copy.deepcopy(network.module)
-        module.load_state_dict(model.weights)
-        if behavior.is_sequence:
-            example = network.example()
-        else:
-            example = {"x": torch.from_numpy(behavior.arrays(split).take(3, 0).x)}
-        try:
-            made = lift(module, example if behavior.is_sequence else tuple(example.values()))
-        except ExegesisError as error:
-            raise UndefinedMethodError(f"The program of {network.name} is not known: {error}") from error
-        return made.graph
+        if not (kept and kept[0][0] is model):
+            kept[:] = [(model, _lifted(model, behavior, split))]
+        return kept[0][1]
 
     return program
+
+
+def _lifted(model: Model, behavior: Behavior, split: str) -> Graph:
+    if not isinstance(model, NetworkModel):
+        raise UndefinedMethodError(f"Only a whole network has a program, not {model.name}.")
+    network = model.network
+    module = copy.deepcopy(network.module)
+    module.load_state_dict(model.weights)
+    if behavior.is_sequence:
+        example = network.example()
+    else:
+        example = {"x": torch.from_numpy(behavior.arrays(split).take(3, 0).x)}
+    try:
+        made = lift(module, example if behavior.is_sequence else tuple(example.values()))
+    except ExegesisError as error:
+        raise UndefinedMethodError(f"The program of {network.name} is not known: {error}") from error
+    return made.graph
 
 
 def retraining(network: Network) -> Retrain | None:

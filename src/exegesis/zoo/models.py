@@ -134,3 +134,27 @@ class DenseDigits(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.layers(x)
         return logits
+
+
+class ConvolvedDigits(nn.Module):
+    """Two convolutions, max pooling and two linear layers: images of 8 × 8 pixels in [0, 1], [b, 1, 8, 8], to [b, 10].
+
+    Args:
+        channels: of both convolutions.
+        width: of the hidden linear layer.
+    """
+
+    def __init__(self, channels: tuple[int, int] = (12, 16), width: int = 32) -> None:
+        super().__init__()
+        first, second = channels
+        self.conv1 = nn.Conv2d(1, first, 3, padding=1)
+        self.conv2 = nn.Conv2d(first, second, 3, padding=1)
+        self.hidden = nn.Linear(second * 4 * 4, width)
+        self.dropout = nn.Dropout(0.2)
+        self.logits = nn.Linear(width, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.relu(self.conv1(x))
+        h = F.max_pool2d(F.relu(self.conv2(h)), 2)
+        logits: Tensor = self.logits(self.dropout(F.relu(self.hidden(h.flatten(1)))))
+        return logits

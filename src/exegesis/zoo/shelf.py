@@ -14,7 +14,7 @@ from torch import nn
 from exegesis.behavior import Behavior
 from exegesis.ir import InputError
 from exegesis.zoo.cards import Card
-from exegesis.zoo.models import CopyingTransformer, CountingTransformer, DenseDigits, WideDigits
+from exegesis.zoo.models import ConvolvedDigits, CopyingTransformer, CountingTransformer, DenseDigits, WideDigits
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "majority": CountingTransformer,
@@ -24,6 +24,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "dense_dropout": partial(WideDigits, dropout=0.5),
     "dense_pruned": WideDigits,
     "dense_l1": WideDigits,
+    "convnet": ConvolvedDigits,
 }
 
 

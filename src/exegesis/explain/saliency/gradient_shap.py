@@ -22,7 +22,7 @@ class GradientShap:
 
     Args:
         samples: how many draws per row.
-        baselines: [k, ...] inputs to draw from; None for the explained rows themselves.
+        baselines: [k, ...] inputs to draw from; None for the explained rows themselves (zeros where it is one).
     """
 
     samples: int = 50
@@ -40,7 +40,7 @@ class GradientShap:
         """See `Method.attribute`."""
         objective = setting.objective
         start, ones, n = objective.start, (1,) * (objective.start.ndim - 1), len(objective)
-        pool = start if self.baselines is None else self._pool(start)
+        pool = self._pool(start)
         draws = setting.generator(2)
         strata = draws.permuted(np.tile(np.arange(self.samples), (n, 1)), axis=1)
         alphas = (strata + draws.random((n, self.samples))) / self.samples
@@ -57,6 +57,8 @@ class GradientShap:
         return Found(sums / self.samples, chunk)
 
     def _pool(self, start: torch.Tensor) -> torch.Tensor:
+        if self.baselines is None:
+            return start if len(start) > 1 else torch.zeros_like(start)
         given = np.asarray(self.baselines)
         if given.ndim != start.ndim:
             raise InputError(f"Baselines of shape {list(given.shape)} are no list of inputs {list(start.shape[1:])}.")

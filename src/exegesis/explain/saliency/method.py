@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -68,6 +68,7 @@ class Found:
     undefined: Mapping[int, str] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Method(Protocol):
     """An attribution method.
 

@@ -1,0 +1,216 @@
+"""Each check passes what deserves it, and trips on a method with the fault it looks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from exegesis.behavior import Behavior
+from exegesis.explain import Check, NetworkModel, Objective, Status, read_inputs
+from exegesis.explain.checks import (
+    CHECKS,
+    Checker,
+    Trial,
+    cascading_randomisation,
+    completeness,
+    deletion_insertion,
+    independent_randomisation,
+    input_invariance,
+    label_randomisation,
+    remove_and_retrain,
+    stability,
+)
+from exegesis.explain.checks.randomised_labels import permuted
+from exegesis.explain.checks.randomised_weights import layers_from_output, randomised
+from exegesis.explain.checks.trial import edges, rank_similarity
+from exegesis.explain.saliency import Found, Gradient, GradientXInput, IntegratedGradients, Method, Setting
+from exegesis.explain.saliency.attribution import saliency
+from exegesis.pipeline.explaining import retraining
+from exegesis.runtime import Network, load
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Redraws the input, whatever the network is: the fault that randomised weights look for."""
+
+    name: ClassVar[str] = "edges"
+    title: ClassVar[str] = "Edges"
+    caveat: ClassVar[str] = ""
+
+    def attribute(self, setting: Setting) -> Found:
+        return Found(torch.from_numpy(edges(setting.objective.start))[:, None].float(), 8)
+
+
+@dataclass(frozen=True)
+class Jumpy:
+    """Another map for every change of the input, however small."""
+
+    name: ClassVar[str] = "jumpy"
+    title: ClassVar[str] = "Jumpy"
+    caveat: ClassVar[str] = ""
+
+    def attribute(self, setting: Setting) -> Found:
+        x = setting.objective.start
+        seed = int(abs(float(x.double().sum())) * 1e9) % 2**31
+        return Found(torch.from_numpy(np.random.default_rng(seed).standard_normal(tuple(x.shape))).float(), 8)
+
+
+@dataclass(frozen=True)
+class Backwards:
+    """What matters most comes last."""
+
+    name: ClassVar[str] = "backwards"
+    title: ClassVar[str] = "Backwards"
+    caveat: ClassVar[str] = ""
+
+    def attribute(self, setting: Setting) -> Found:
+        found = IntegratedGradients(8).attribute(setting)
+        return Found(-found.values, found.chunk)
+
+
+@dataclass(frozen=True)
+class Incomplete:
+    """Claims a sum that its values do not have."""
+
+    name: ClassVar[str] = "incomplete"
+    title: ClassVar[str] = "Incomplete"
+    caveat: ClassVar[str] = ""
+
+    def attribute(self, setting: Setting) -> Found:
+        found = IntegratedGradients(30).attribute(setting)
+        values: Tensor = found.values * 0.8
+        return Found(values, found.chunk, found.total)
+
+
+def trial_of(method: Method, name: str = "zoo:convnet", n: int = 6, **more: Any) -> Trial:
+    network, behavior = load(name), Behavior.load(name)
+    (inputs,) = read_inputs(behavior, "test", range(n))
+    setting = Setting(Objective(NetworkModel(network), inputs, None, behavior.readout), 0, 32)
+    return Trial(method, (setting,), (method.attribute(setting),), network, behavior, **more)
+
+
+@pytest.mark.parametrize(
+    ("check", "sound", "faulty"),
+    [
+        (completeness, IntegratedGradients(40), Incomplete()),
+        (cascading_randomisation, Gradient(), Edges()),
+        (independent_randomisation, Gradient(), Edges()),
+        (stability, GradientXInput(), Jumpy()),
+        (deletion_insertion, IntegratedGradients(20), Backwards()),
+        (input_invariance, Gradient(), IntegratedGradients(8)),
+    ],
+)
+def test_a_check_tells_the_sound_from_the_faulty(check: Checker, sound: Method, faulty: Method) -> None:
+    assert check(trial_of(sound)).passed is True
+    failed = check(trial_of(faulty))
+    assert failed.passed is False
+    assert failed.meaning
+
+
+def test_the_unrandomised_network_is_no_part_of_the_score() -> None:
+    """A map of the input alone is alike under all weights: exactly 1, not pulled up or down by anything."""
+    assert cascading_randomisation(trial_of(Edges())).value == pytest.approx(1.0)
+    assert independent_randomisation(trial_of(Edges())).value == pytest.approx(1.0)
+
+
+def test_nulls_stand_beside_the_figure() -> None:
+    for check in (cascading_randomisation, deletion_insertion):
+        assert set(check(trial_of(Gradient())).nulls) == {"random", "edges"}
+    assert set(stability(trial_of(Gradient(), "zoo:digits")).nulls) == {"random"}  # rows of numbers have no edges
+
+
+def test_weights_are_replaced_from_the_output_down() -> None:
+    trial = trial_of(Gradient())
+    model = trial.settings[0].objective.model
+    assert isinstance(model, NetworkModel)
+    layers = layers_from_output(model, trial)
+    assert [layer[0].split(".")[0] for layer in layers] == ["logits", "hidden", "conv2", "conv1"]
+    new = randomised(model, layers[0], np.random.default_rng(0))
+    old = model.weights["logits.weight"]
+    assert set(new) == {"logits.weight", "logits.bias"}
+    assert float(new["logits.weight"].std() / old.square().mean().sqrt()) == pytest.approx(1.0, abs=0.15)
+    assert sorted(new["logits.bias"].tolist()) == sorted(model.weights["logits.bias"].tolist())
+
+
+def test_shared_weights_stay_shared() -> None:
+    class Tied(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.head = torch.nn.Embedding(9, 4), torch.nn.Linear(4, 9, bias=False)
+            self.head.weight = self.embed.weight
+
+        def forward(self, input_ids: Tensor) -> Tensor:
+            return self.head(self.embed(input_ids))
+
+    model = NetworkModel(load(Tied()))
+    new = randomised(model, ["head.weight"], np.random.default_rng(0))
+    assert set(new) == {"head.weight", "embed.weight"}
+    assert new["head.weight"] is new["embed.weight"]
+
+
+def test_checks_that_retrain_are_undefined_without_training() -> None:
+    for check in (label_randomisation, remove_and_retrain):
+        found = check(trial_of(Gradient()))
+        assert found.passed is None
+        assert found.reason == "no training function was given"
+
+
+def quick(network: Network) -> Any:
+    whole = retraining(network)
+    assert whole is not None
+
+    from exegesis.zoo.train_convnet import RECIPE
+    from exegesis.zoo.training import fit
+
+    return lambda behavior, seed: Network(fit(RECIPE, behavior, seed, 60), network.name)
+
+
+def test_labels_and_removal_tell_the_sound_from_the_faulty() -> None:
+    retrain = quick(load("zoo:convnet"))
+    assert label_randomisation(trial_of(GradientXInput(), retrain=retrain)).passed is True
+    blind = label_randomisation(trial_of(Edges(), retrain=retrain))
+    assert blind.passed is False
+    assert blind.value == pytest.approx(1.0)
+    removed = remove_and_retrain(trial_of(Backwards(), retrain=retrain))
+    assert removed.passed is False
+    assert set(removed.nulls) == {"random", "edges"}
+
+
+def test_permuted_labels_are_the_same_labels() -> None:
+    behavior = Behavior.load("zoo:convnet")
+    other = permuted(behavior, 0)
+    before, after = behavior.arrays("train").y, other.arrays("train").y
+    assert before is not None
+    assert after is not None
+    assert sorted(before) == sorted(after)
+    assert (before != after).mean() > 0.7
+    np.testing.assert_array_equal(behavior.arrays("train").x, other.arrays("train").x)
+
+
+def test_similarity_of_ranks() -> None:
+    draws = np.random.default_rng(0).standard_normal((4, 5, 5))
+    np.testing.assert_allclose(rank_similarity([draws], [np.exp(draws)]), 1.0)
+    np.testing.assert_allclose(rank_similarity([draws], [-draws]), -1.0)
+    np.testing.assert_allclose(rank_similarity([draws], [np.zeros_like(draws)]), 0.0)  # a constant says nothing
+
+
+def test_sequences_are_checked_as_far_as_checks_are_defined() -> None:
+    found = saliency(load("zoo:majority"), Behavior.load("zoo:majority"), GradientXInput(), index=range(3), chunk=8)
+    by_name = {check.name: check for check in found.checks}
+    assert len(by_name) == len(CHECKS)
+    assert by_name["cascading randomisation"].value is not None
+    assert "tokens" in by_name["stability"].reason
+
+
+def test_an_incomplete_result_is_withheld() -> None:
+    network, behavior = load("zoo:convnet"), Behavior.load("zoo:convnet")
+    found = saliency(network, behavior, Incomplete(), index=range(2), checks=(completeness,), chunk=8)
+    assert found.status is Status.WITHHELD
+    check: Check = found.checks[0]
+    assert check.value == pytest.approx(0.2, abs=0.05)
+    assert "Withheld" in found.figure().alt
