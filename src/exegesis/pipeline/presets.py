@@ -14,10 +14,12 @@ from exegesis.passes.pruning.drop_edges import DropEdges
 from exegesis.passes.raising.raise_arithmetic import RaiseArithmetic
 from exegesis.passes.raising.raise_heads import RaiseHeads
 from exegesis.passes.raising.raise_layers import RaiseLayers
+from exegesis.passes.raising.raise_properties import RaiseProperties
 from exegesis.passes.raising.raise_readout import RaiseReadout
 
 STANDARD: tuple[Pass, ...] = (
     RaiseArithmetic(),  # a network that computes in a group becomes waves or motions, as a whole
+    RaiseProperties(),  # one that answers a known question becomes a program whose variables were found inside
     FoldNorms(),  # affine parts of norms go into the maps that read them
     MergeConstants(),  # one bias per sum
     RaiseLayers(),  # what can be read exactly: hard heads, MLPs over finite variables, answers made of them
