@@ -94,8 +94,10 @@ class Grower:
         if not any(n.type == SELECTOR for n in self.nodes):
             return self._selector()
         selector, key = self.of_kind("selector"), self.of_kind("category", "bool", "int")
-        k = self.rng.integers(7)
-        if k == 6:
+        k = self.rng.integers(8)
+        if k == 7 and any(n.type == BOOL for n in self.nodes):
+            self.add("when", SELECTOR, selector, self.of_kind("bool"))
+        elif k >= 6:
             pairs = [[q, c, abs(self.number())] for q in self.some(7) for c in self.some(7)]
             query, other = self.of_kind("category", "bool", "int"), 1 if self.flip() else 0
             self.add("weigh_pairs", SELECTOR, selector, query, key, weights=pairs, other=other)

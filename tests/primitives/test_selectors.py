@@ -73,6 +73,11 @@ def test_weigh() -> None:
     np.testing.assert_array_equal(p.weigh(p.everywhere(x, causal=True), x, weight, other=0.25), expected)
 
 
+def test_when() -> None:
+    weights, holds = RNG.random((6, 6)), np.array([True, False, True, True, False, False])
+    np.testing.assert_array_equal(p.when(weights, holds), pairs(6, lambda s, t: weights[s, t] if holds[s] else 0.0))
+
+
 def test_weigh_pairs() -> None:
     x, y = np.array([2, 0, -1, 1, 2]), np.array([0, 0, 1, 2, 1])
     weight = {(2, 0): 3.0, (1, 2): 0.5, (-1, 1): 2.0}

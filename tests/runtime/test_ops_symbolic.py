@@ -144,6 +144,17 @@ def pairs_scaled(weights: list[Any], key: list[Any], scale: Callable[[int], floa
     return [[[w * scale(c) for w, c in zip(q, key[b], strict=True)] for q in rows] for b, rows in enumerate(weights)]
 
 
+@over(selected())
+def test_when(drawn: Any) -> None:
+    weights, key = drawn
+    holds = [[c == 1 for c in keys] for keys in key]
+    expected = [
+        [[w if yes else 0.0 for w in row] for row, yes in zip(rows, flags, strict=True)]
+        for rows, flags in zip(weights, holds, strict=True)
+    ]
+    assert give("when", [(SELECTOR, weights), (BOOL, holds)], {}, SELECTOR) == expected
+
+
 @over(selected(), selected())
 def test_both(one: Any, two: Any) -> None:
     a, b = one[0], [[list(reversed(q)) for q in rows] for rows in one[0]]

@@ -316,6 +316,7 @@ SYMBOLIC: Mapping[str, Build] = {
     "symbolic.ordered": _ordered,
     "symbolic.extreme": _which,
     "symbolic.where": _where,
+    "symbolic.when": _plain,
     "symbolic.both": _plain,
     "symbolic.either": _plain,
     "symbolic.otherwise": _plain,

@@ -161,6 +161,13 @@ SELECTORS = (
         gives=("selector",),
     ),
     OpSpec(
+        "symbolic.when",
+        "Looks where the selector does, from positions at which the condition holds; from others nowhere.",
+        ("selector", "condition"),
+        kinds={"selector": ("selector",), "condition": ("bool",)},
+        gives=("selector",),
+    ),
+    OpSpec(
         "symbolic.both",
         "Positions that both selectors look at.",
         ("a", "b"),

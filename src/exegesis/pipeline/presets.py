@@ -11,6 +11,7 @@ from exegesis.passes.grouping.group_functions import GroupFunctions
 from exegesis.passes.manager import Pass
 from exegesis.passes.naming.name_variables import NameVariables
 from exegesis.passes.pruning.drop_edges import DropEdges
+from exegesis.passes.raising.align_variables import AlignVariables
 from exegesis.passes.raising.raise_arithmetic import RaiseArithmetic
 from exegesis.passes.raising.raise_heads import RaiseHeads
 from exegesis.passes.raising.raise_layers import RaiseLayers
@@ -26,6 +27,7 @@ STANDARD: tuple[Pass, ...] = (
     DropEdges(),  # readers no longer see writers that the behaviour does not need
     RaiseHeads(),  # attention becomes selectors and what they gather
     RaiseReadout(),  # MLPs and unembedding become a readout over what was gathered
+    AlignVariables(),  # a variable may live in further heads, which do the same once more
     GroupFunctions(),  # what lives in one place of the network becomes a function
     NameVariables(),  # called after what it holds
 )

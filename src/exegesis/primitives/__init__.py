@@ -49,6 +49,7 @@ from exegesis.primitives.selectors import (
     related,
     weigh,
     weigh_pairs,
+    when,
     where,
 )
 from exegesis.primitives.tensors import Tensors, load_tensors
@@ -126,6 +127,7 @@ __all__ = [
     "wave",
     "weigh",
     "weigh_pairs",
+    "when",
     "where",
     "whole",
     "width",

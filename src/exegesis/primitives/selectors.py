@@ -93,6 +93,12 @@ def nearest(selector: Array, which: Literal["latest", "first"] = "latest") -> Ar
     return kept
 
 
+def when(selector: Array, condition: Array) -> Array:
+    """Looks where `selector` does, from the positions at which `condition` holds; from others nowhere."""
+    kept: Array = selector * np.asarray(condition)[:, None]
+    return kept
+
+
 def weigh(selector: Array, key: Array, weights: Mapping[int, Number], *, other: Number = 0.0) -> Array:
     """Weighs every position looked at by the category that its `key` holds; `other` is for categories not listed."""
     weight = np.full(len(key), float(other))

@@ -150,6 +150,11 @@ def nearest(at: Binding) -> Compute:
     return compute
 
 
+def when(at: Binding) -> Compute:
+    """selector [b, s, t], condition [b, s] → [b, s, t]."""
+    return lambda selector, condition: selector * condition[:, :, None]
+
+
 def weigh(at: Binding) -> Compute:
     """selector [b, s, t], key [b, t] → [b, s, t]."""
     pairs = {int(k): float(w) for k, w in at.attr("weights")}
@@ -212,6 +217,7 @@ SELECTORS: Mapping[str, Op] = {
     "symbolic.ordered": ordered,
     "symbolic.extreme": extreme,
     "symbolic.where": where,
+    "symbolic.when": when,
     "symbolic.both": both,
     "symbolic.either": either,
     "symbolic.otherwise": otherwise,

@@ -196,11 +196,10 @@ def test_two_heads_that_do_one_thing_are_one_variable(hand: Any, strings: Any) -
 
 
 def test_attention_that_no_idiom_fits_stays_opaque(hand: Any, strings: Any) -> None:
-    """A head that prefers keys by a random table of both tokens; its answers hang on every weight."""
+    """A head that prefers places by a random table of its token; its answers hang on every weight."""
     rng = np.random.default_rng(0)
-    table = 3.0 * rng.normal(size=(V, V))
-    q, k = np.zeros((D, V)), np.zeros((D, V))
-    q[TOKEN], k[TOKEN] = table, np.eye(V)
+    q, k = np.zeros((D, PLACES)), np.zeros((D, PLACES))
+    q[TOKEN], k[PLACE] = 3.0 * rng.normal(size=(V, PLACES)), np.eye(PLACES)
     value, write = np.zeros((D, V)), np.zeros((V, D))
     value[TOKEN], write[:, FOUND] = np.eye(V), np.eye(V)
     graph = start(hand).attention("L0", [hand.Head(q, k, value, write)]).unembed(reading(FOUND))

@@ -18,6 +18,7 @@ from exegesis.passes.raising.selectors import PARTITIONS, SELECTORS
 from exegesis.passes.raising.selectors.back import back
 from exegesis.passes.raising.selectors.everywhere import everywhere
 from exegesis.passes.raising.selectors.first import first
+from exegesis.passes.raising.selectors.gated import gated
 from exegesis.passes.raising.selectors.match import match
 from exegesis.passes.raising.selectors.order import order
 from exegesis.passes.raising.selectors.pairwise import pairwise
@@ -180,6 +181,23 @@ def test_weighed(hand: Any) -> None:
     assert torch.allclose(looked / looked.sum(-1, keepdim=True), patterns[0], atol=0.01)
 
 
+@pytest.mark.parametrize(("rest", "back_by"), [(lambda q: 0, 1), (lambda q: 0, 2), (lambda q: q, 1)])
+def test_gated(hand: Any, rest: Callable[[int], int], back_by: int) -> None:
+    """Letters 1 and 4 look back, the others at the first position, or at themselves."""
+    tokens = strings()
+    patterns = attention(tokens, lambda string, q, k: k == (q - back_by if string[q] in (1, 4) else rest(q)))
+    head, draft = shown(hand, patterns, tokens)
+    (found,) = gated(head, draft)
+    looked = Executor(draft.whole(outputs=(found,))).run({"tokens": tokens[1]}, [found])[found]
+    assert torch.equal(looked[:, back_by:].bool(), patterns[1][:, back_by:].bool())
+
+
+@pytest.mark.parametrize("rule", [lambda string, q, k: k == max(q - 1, 0), lambda string, q, k: k == 0])
+def test_gated_refuses_what_all_queries_do(hand: Any, rule: Rule) -> None:
+    tokens = strings()
+    assert gated(*shown(hand, attention(tokens, rule), tokens)) == []
+
+
 def test_pairwise_weights(hand: Any) -> None:
     """Of three letters, 0 looks twice as much at 1, and 1 half as much at 0, as at anything else."""
     weight = {(0, 1): 2.0, (1, 0): 0.5}
@@ -205,13 +223,18 @@ def test_phases_look_everywhere_together(hand: Any, period: int, strong: set[int
     patterns = attention(tokens, lambda string, q, k: 1.0 if (q - k) % period in strong else 0.3)
     head, draft = shown(hand, patterns, tokens)
     found = phases(head, draft)
-    assert len(found) == period
+    assert len(found) == period + 1
+    *found, before = found
     looked = Executor(draft.whole(outputs=tuple(found))).run({"tokens": tokens[1]}, found)
     together = sum(looked[s].int() for s in found)
     length = tokens[1].shape[1]
     assert torch.equal(together[0], torch.ones(length, length, dtype=torch.int).tril())
     steps = {tuple(sorted({int(k - q) % period for q, k in looked[s][0].nonzero().tolist()})) for s in found}
     assert steps == {(k,) for k in range(period)}
+    earlier = Executor(draft.whole(outputs=(before,))).run({"tokens": tokens[1]}, [before])[before][0]
+    index = torch.arange(length)
+    apart = index[:, None] - index
+    assert torch.equal(earlier.bool(), (apart > 0) & (apart % period == 0))
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -226,7 +249,7 @@ def test_attention_without_a_rule_is_refused(hand: Any, idiom: Any, seed: int, c
 
 
 def test_every_idiom_is_tested_here() -> None:
-    assert {*SELECTORS, *PARTITIONS} == {everywhere, back, first, match, order, where, pairwise, phases}
+    assert {*SELECTORS, *PARTITIONS} == {everywhere, back, first, gated, match, order, where, pairwise, phases}
 
 
 @pytest.mark.parametrize("idiom", [*SELECTORS, *PARTITIONS], ids=lambda i: i.__name__)
@@ -242,6 +265,7 @@ def test_every_idiom_is_deterministic_leaves_its_head_alone_and_drafts_what_the_
         lambda string, q, k: string[k] == 2,
         lambda string, q, k: (q - k) % 2 == 0,
         lambda string, q, k: 2.0 if (string[q], string[k]) == (1, 2) else 1.0,
+        lambda string, q, k: k == (q - 1 if string[q] < 3 and q else 0),
     ]
     drafted = 0
     for rule in rules:

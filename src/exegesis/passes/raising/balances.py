@@ -45,8 +45,8 @@ def balance(
     if labels.all() or not labels.any():
         return None
     rows, index = _distinct(np.round(columns, 6))
-    counts: Real = np.asarray(np.bincount(index), np.float64)
-    positive: Real = np.bincount(index, labels.astype(np.float64))
+    counts = _how_often(index, np.ones(len(labels), bool))
+    positive = _how_often(index, labels)
     level = _level(columns, shares)
     if level is not None:
         found = _fitted(rows @ level, counts, positive, tolerance, seed, biased=False)
@@ -61,6 +61,13 @@ def _distinct(columns: Real) -> tuple[Real, NDArray[np.int64]]:
     """Distinct rows, and which of them each row is."""
     rows, index = np.unique(columns, axis=0, return_inverse=True)
     return rows, index.reshape(-1)
+
+
+def _how_often(index: NDArray[np.int64], which: Mask) -> Real:
+    """How many of some rows are each distinct row."""
+    found = np.zeros(index.max() + 1)
+    np.add.at(found, index[which], 1.0)
+    return found
 
 
 def _level(columns: Real, shares: Sequence[Sequence[int]]) -> Real | None:

@@ -17,6 +17,8 @@ Mask = NDArray[np.bool_]
 
 _REUSE_BITS = 4.0
 _MAX_COLUMNS = 60
+_SHORT = 80.0  # bits of a formula over categories that needs no rival
+_FEW = 8  # classes of a variable that is tried alone
 _WHOLE = 1e-4  # how far shares may be from adding up
 
 
@@ -34,13 +36,19 @@ class Learned:
 
 
 def learn(
-    target: Mask, seen: Observations, *, tolerance: float, known: Sequence[Formula] = (), depth: int = 2
+    target: Mask,
+    seen: Observations,
+    *,
+    tolerance: float,
+    known: Sequence[Formula] = (),
+    depth: int = 2,
+    linear: bool = True,
 ) -> Learned | None:
     """The formula with the shortest description (its own, its variables', and that of its exceptions) for a target,
     or None.
 
-    Tried in order: constant; a known formula or its negation; membership of one category; a sparse linear threshold;
-    a category that settles some cases, and a formula of its own for the rest.
+    Tried in order: constant; a known formula or its negation; membership of one category; a category that settles some
+    cases, and a formula of its own for the rest; a sparse linear threshold; both of these.
 
     Args:
         target: [n] booleans.
@@ -48,6 +56,7 @@ def learn(
         tolerance: share of observations a formula may get wrong.
         known: formulas that the program states anyway, so that naming one again is cheap.
         depth: how deep categories may be nested.
+        linear: whether thresholds are tried.
     """
     n = len(target)
     found: list[Learned] = []
@@ -66,14 +75,18 @@ def learn(
         offer(Not(formula), _REUSE_BITS + 1)
     for name in seen.categories:
         offer(_membership(target, name, seen))
-    if min((f.errors for f in found), default=1) > 0:
-        for threshold in _thresholds(target, seen, tolerance):
+
+    def settled(bits: float) -> bool:
+        return any(f.errors == 0 and f.bits <= bits for f in found)
+
+    if depth and not settled(np.inf):
+        for split in _splits(target, seen, tolerance, depth - 1, linear=False):
+            offer(split)
+    if linear and not settled(_SHORT):
+        for threshold in _thresholds(target, seen, tolerance) or _balances(target, seen, tolerance):
             offer(threshold)
-    if seen.offsets and not found and (level := _balance(target, seen, tolerance)) is not None:
-        offer(level)
-    if depth and min((f.errors for f in found), default=1) > 0:
-        for name in seen.categories:
-            if (split := _split(target, name, seen, tolerance, depth - 1)) is not None:
+        if depth and not settled(np.inf):
+            for split in _splits(target, seen, tolerance, depth - 1, linear=True):
                 offer(split)
     return min(found, key=lambda f: (f.total(n), f.bits), default=None)
 
@@ -92,11 +105,19 @@ def _membership(target: Mask, name: str, seen: Observations) -> Formula:
 
 
 def _thresholds(target: Mask, seen: Observations, tolerance: float) -> list[Formula]:
-    """Sparse linear thresholds over all counts and shares."""
-    keys = [
-        (name, k) for name, values in seen.counts.items() for k in range(values.shape[1]) if np.ptp(values[:, k]) > 0
-    ]
-    if not keys or target.all() or not target.any():
+    """Sparse linear thresholds over the counts or shares of one variable; over all together where none will do."""
+    if target.all() or not target.any():
+        return []
+    keys = {
+        name: [(name, k) for k in range(values.shape[1]) if np.ptp(values[:, k]) > 0]
+        for name, values in seen.counts.items()
+    }
+    alone = [f for own in keys.values() if len(own) <= _FEW for f in _separated(target, seen, own, tolerance)]
+    return alone or _separated(target, seen, [k for own in keys.values() for k in own], tolerance)
+
+
+def _separated(target: Mask, seen: Observations, keys: Sequence[tuple[str, int]], tolerance: float) -> list[Formula]:
+    if not keys:
         return []
     columns = np.stack([seen.counts[name][:, k] for name, k in keys], 1)
     if len(keys) > _MAX_COLUMNS:
@@ -108,8 +129,10 @@ def _thresholds(target: Mask, seen: Observations, tolerance: float) -> list[Form
     return [Above(tuple((w, *keys[a]) for w, a in zip(s.weights, s.active, strict=True)), s.threshold) for s in found]
 
 
-def _balance(target: Mask, seen: Observations, tolerance: float) -> Formula | None:
+def _balances(target: Mask, seen: Observations, tolerance: float) -> list[Formula]:
     """A linear threshold with whatever coefficients it takes, over shares and what may shift it."""
+    if not seen.offsets:
+        return []
     shares = {name: v for name, v in seen.counts.items() if v.max() <= 1 and np.ptp(v.sum(1)) < _WHOLE}
     keys: list[tuple[tuple[int, str, int], ...]]
     keys = [((1, name, k),) for name, v in shares.items() for k in range(v.shape[1]) if np.ptp(v[:, k]) > 0]
@@ -120,15 +143,21 @@ def _balance(target: Mask, seen: Observations, tolerance: float) -> Formula | No
             columns.append((seen.categories[given] == k) * 1.0 - (seen.categories[taken] == k))
             keys.append(((1, given, k), (-1, taken, k)))
     if not keys or len(keys) > _MAX_COLUMNS:
-        return None
+        return []
     found = balance(np.stack(columns, 1), target, tolerance=tolerance, seed=seen.seed, shares=sets)
     if found is None:
-        return None
+        return []
     terms = [(w * sign, v, k) for w, a in zip(found.weights, found.active, strict=True) for sign, v, k in keys[a]]
-    return Above(tuple(terms), found.threshold)
+    return [Above(tuple(terms), found.threshold)]
 
 
-def _split(target: Mask, name: str, seen: Observations, tolerance: float, depth: int) -> Formula | None:
+def _splits(target: Mask, seen: Observations, tolerance: float, depth: int, *, linear: bool) -> list[Formula]:
+    """What each category can settle."""
+    found = (_split(target, name, seen, tolerance, depth, linear) for name in seen.categories)
+    return [f for f in found if f is not None]
+
+
+def _split(target: Mask, name: str, seen: Observations, tolerance: float, depth: int, linear: bool) -> Formula | None:
     """`name in pure or (name not in never and rest)`: a category settles some cases, another formula the rest."""
     values, size = seen.categories[name] + 1, seen.sizes[name] + 1
     total = np.bincount(values, minlength=size)
@@ -139,7 +168,7 @@ def _split(target: Mask, name: str, seen: Observations, tolerance: float, depth:
     if not len(mixed) or not len(pure) + len(never):
         return None
     undecided = np.isin(seen.categories[name], mixed)
-    inner = learn(target[undecided], seen.at(undecided), tolerance=tolerance, depth=depth)
+    inner = learn(target[undecided], seen.at(undecided), tolerance=tolerance, depth=depth, linear=linear)
     if inner is None:
         return None
     best: Formula = inner.formula

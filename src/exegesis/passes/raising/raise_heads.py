@@ -304,7 +304,7 @@ def _offer(
 
 def _is_weighted(draft: Draft, selector: str) -> bool:
     node = draft[selector]
-    if node.op in ("symbolic.weigh", "symbolic.weigh_pairs", "symbolic.attend"):
+    if node.op in ("symbolic.weigh", "symbolic.weigh_pairs", "symbolic.attend", "symbolic.otherwise"):
         return True
     return any(draft[i].type.kind == "selector" and _is_weighted(draft, i) for i in node.inputs)
 

@@ -85,6 +85,10 @@ class RaiseReadout:
         plain = propose(seen, tolerance=self.tolerance, answer=answer)
         best = self._best(offered, plain, seen, setting, attempts)
         if best is not None and best.exchanged < self.exchanged:
+            nearest = propose(_nearest(seen, graph), tolerance=self.tolerance, answer=answer)
+            other = self._best(offered, nearest, seen, setting, attempts)
+            best = other if other is not None and other.exchanged > best.exchanged + self.worth else best
+        if best is not None and best.exchanged < self.exchanged:
             marked, offsets = _marked(offered, best.placed)
             if (swapped := _observe_exchanged(marked, setting, offsets)) is not None:
                 found = (r for t in self.tolerances for r in propose(swapped, tolerance=t, answer=answer))
@@ -128,31 +132,41 @@ class _Tried:
     attempt: Attempt
 
 
+def _nearest(seen: Observations, graph: Graph) -> Observations:
+    """What is seen of inputs, and for each head of the view that is nearest to its attention alone."""
+    first = {graph[v].doc: v for v in reversed(graph.outputs[1:]) if graph[v].sites}
+    kept = {v for v in (*seen.categories, *seen.counts) if v not in graph.outputs[1:] or v in first.values()}
+    return replace(
+        seen,
+        categories={k: v for k, v in seen.categories.items() if k in kept},
+        counts={k: v for k, v in seen.counts.items() if k in kept},
+    )
+
+
 def _marked(graph: Graph, placed: Graph) -> tuple[Graph, tuple[tuple[str, str], ...]]:
-    """The graph with the shares of what a program counts, and with the token that asks as a variable of its own.
+    """The graph with what a program copies, with shares of what it counts, and with the token that asks as a variable.
 
     A head may look a little more at this or that depending on the token that asks, and the embedding of that token take
     it back: unseen on natural inputs, where it is one token.
 
     Returns:
-        The graph, whose outputs after the first are tokens, shares, and marks; and pairs of mark and tokens.
+        The graph, whose outputs after the first are tokens, shares, copies, and marks; and pairs of mark and tokens.
     """
     draft = Draft(graph, NAME)
     tokens = next(n for n in graph.inputs if n.op == "input.tokens")
     here = draft.add("symbolic.back", [tokens.id], SELECTOR, {"by": 0}, hint="here")
-    shares, marks = [], []
+    held, marks = list[str](), list[str]()
     for node in placed.nodes:
-        if node.op in ("symbolic.count", "symbolic.share") and node.sites:
-            shares.append(
-                draft.add("symbolic.share", node.inputs, node.type, hint="shares", sites=node.sites, doc=node.doc)
-            )
-            marks.append(
-                draft.add(
-                    "symbolic.copy", [here, tokens.id], tokens.type, hint="asking", sites=node.sites, doc=node.doc
-                )
-            )
-    marks = list(dict.fromkeys(marks))
-    return draft.whole(outputs=(graph.outputs[0], tokens.id, *shares, *marks)), tuple((m, tokens.id) for m in marks)
+        if node.op not in ("symbolic.count", "symbolic.share", "symbolic.copy") or not node.sites:
+            continue
+        copied = node.op == "symbolic.copy"
+        where = node.sites
+        held.append(
+            node.id if copied else draft.add("symbolic.share", node.inputs, node.type, hint="shares", sites=where)
+        )
+        marks.append(draft.add("symbolic.copy", [here, tokens.id], tokens.type, hint="asking", sites=where))
+    marks = [m for m in dict.fromkeys(marks) if m not in held]
+    return draft.whole(outputs=(graph.outputs[0], tokens.id, *held, *marks)), tuple((m, tokens.id) for m in marks)
 
 
 def _observe_exchanged(graph: Graph, setting: Setting, offsets: tuple[tuple[str, str], ...]) -> Observations | None:
@@ -160,7 +174,7 @@ def _observe_exchanged(graph: Graph, setting: Setting, offsets: tuple[tuple[str,
     names = list(graph.outputs[1:])
     seen = _observe(graph, setting.fit, names, setting.seed)
     swaps = Exchanges(setting.fit.sample(_TOKENS), graph, names, seed=setting.seed + 1, rounds=_ROUNDS)
-    if not swaps or not seen.counts:
+    if not swaps:
         return None
     got = swaps.observe(names)
     return replace(

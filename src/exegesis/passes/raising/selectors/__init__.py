@@ -14,6 +14,7 @@ from exegesis.passes.raising.head_view import HeadView
 from exegesis.passes.raising.selectors.back import back
 from exegesis.passes.raising.selectors.everywhere import everywhere
 from exegesis.passes.raising.selectors.first import first
+from exegesis.passes.raising.selectors.gated import gated
 from exegesis.passes.raising.selectors.match import match
 from exegesis.passes.raising.selectors.order import order
 from exegesis.passes.raising.selectors.pairwise import pairwise
@@ -22,6 +23,6 @@ from exegesis.passes.raising.selectors.where import where
 
 SelectorIdiom = Callable[[HeadView, Draft], list[str]]
 
-SELECTORS: tuple[SelectorIdiom, ...] = (everywhere, back, first, match, order, where, pairwise)
+SELECTORS: tuple[SelectorIdiom, ...] = (everywhere, back, first, gated, match, order, where, pairwise)
 
 PARTITIONS: tuple[SelectorIdiom, ...] = (phases,)

@@ -13,7 +13,8 @@ _UNEVEN = 1.2
 
 
 def phases(head: HeadView, draft: Draft) -> list[str]:
-    """What: key position ≡ query position + c (mod p), one selector for every c: together they look everywhere.
+    """What: key position ≡ query position + c (mod p), one selector for every c: together they look everywhere. And in
+    step without itself, since a token's embedding can take back what the head adds for it.
 
     Why valid: attention to one phase exceeds that to another by a fifth, so what the head gathers tells them apart.
     Refuses when: all phases of every period up to four get alike.
@@ -21,7 +22,8 @@ def phases(head: HeadView, draft: Draft) -> list[str]:
     for period in _PERIODS:
         mass = _mass_by_phase(head, period)
         if mass.max() > _UNEVEN * mass.min():
-            return [_draft(head, draft, period, shift) for shift in range(period)]
+            steps = [_draft(head, draft, period, shift) for shift in range(period)]
+            return [*steps, _before(head, draft, steps[0])] if head.causal else steps
     return []
 
 
@@ -51,3 +53,11 @@ def _draft(head: HeadView, draft: Draft, period: int, shift: int) -> str:
     if shift:
         sought = draft.add("symbolic.mod", [place], type, {"period": period, "plus": shift}, hint=f"phase_mod_{period}")
     return draft.add("symbolic.match", [sought, here], SELECTOR, {"causal": head.causal}, hint=f"same_phase_{period}")
+
+
+def _before(head: HeadView, draft: Draft, step: str) -> str:
+    """What a selector looks at, before the query."""
+    place = draft.add("component.arange", [head.tokens], Type("int", SEQUENCE), hint="place")
+    attrs = {"is": "<", "causal": True}
+    earlier = draft.add("symbolic.ordered", [place, place], SELECTOR, attrs, hint="earlier")
+    return draft.add("symbolic.both", [step, earlier], SELECTOR, hint=f"{step}_before")
