@@ -80,7 +80,13 @@ COMPONENT_OPS = (
         ("like",),
         tensors={"value": None},
     ),
-    OpSpec("component.add", "The sum of named writers: a residual stream.", ("writer", "writer*"), check=_same_axes),
+    OpSpec(
+        "component.add",
+        "The sum of named writers: a residual stream. `state` says which recurrent state it is a step of.",
+        ("writer", "writer*"),
+        attrs={"state?": whole},
+        check=_same_axes,
+    ),
     OpSpec(
         "component.norm",
         "Layer norm (centred) or RMS norm over the last axis: x / sqrt(mean(x²) + eps) · weight + bias.",
@@ -131,11 +137,17 @@ COMPONENT_OPS = (
     ),
     OpSpec(
         "component.activation",
-        "An elementwise nonlinearity.",
+        "An elementwise nonlinearity. `state` says which recurrent state it is a step of.",
         ("x",),
-        attrs={"kind": one_of(*ACTIVATIONS), "slope?": number},
+        attrs={"kind": one_of(*ACTIVATIONS), "slope?": number, "state?": whole},
     ),
-    OpSpec("component.gate", "Elementwise product of two streams of neurons (gated MLP).", ("a", "b")),
+    OpSpec(
+        "component.gate",
+        "Elementwise product of two streams of neurons (gated MLP, gates of recurrent cells). `state` says which "
+        "recurrent state it is a step of.",
+        ("a", "b"),
+        attrs={"state?": whole},
+    ),
     OpSpec("component.scale", "x times a constant (plus a constant).", ("x",), attrs={"by": number, "plus?": number}),
     OpSpec("component.flatten", "All axes after the first as one.", ("x",)),
     OpSpec(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy
@@ -149,7 +149,8 @@ def export(network: nn.Module, example: Example) -> Exported:
                 continue
             if lost:
                 notes.append(f"{lost}: {_reason(failure)}")
-            return Exported(program, arguments, tuple(notes) + _specialised(program, arguments, axes))
+            notes += _specialised(program, arguments, axes)
+            return Exported(program, _as_exported(program, arguments), tuple(notes))
     raise LiftError(f"torch.export rejects the network: {_reason(failure)}") from failure
 
 
@@ -194,6 +195,16 @@ def _specialised(program: ExportedProgram, arguments: Sequence[Argument], axes: 
             if axis in axes and isinstance(size, int):
                 notes.append(f"axis {axis} of {argument.name} is fixed at {size} by the network")
     return tuple(notes)
+
+
+def _as_exported(program: ExportedProgram, arguments: Sequence[Argument]) -> tuple[Argument, ...]:
+    """The arguments with the axes alone that vary in the export."""
+    users = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in program.graph_signature.user_inputs]
+    shapes = [[as_size(s) for s in n.meta["val"].shape] for n in users]
+    return tuple(
+        replace(a, dynamic=tuple(i for i in a.dynamic if not isinstance(shape[i], int)))
+        for a, shape in zip(arguments, shapes, strict=True)
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -42,10 +42,13 @@ def freeze(bench: Bench, arguments: tuple[Argument, ...], *, double: bool, meta:
     ids = names.ids
     typist = _Typist(bench, {a.id: a for a in arguments}, names)
     nodes, tensors = [], dict[str, Array]()
+    shared: dict[int, str] = {}  # steps of a recurrent layer hold the very same tensors
     for cell in bench.cells():
         held = dict(cell.tensors) if cell.value is None else {"value": cell.value}
         named = {role: f"{ids[cell.id]}.{role}" for role in held}
-        tensors |= {named[role]: _array(value, double) for role, value in held.items()}
+        if cell.by == "lift.recurrent":
+            named = {role: shared.setdefault(id(held[role]), name) for role, name in named.items()}
+        tensors |= {named[role]: _array(value, double) for role, value in held.items() if named[role] not in tensors}
         nodes.append(_node(bench, cell, ids, typist, named, names, double))
     graph = Graph(tuple(nodes), (ids[bench.output],), tensors, typist.axes, meta=dict(meta))
     references = {ids[c.id]: c.reference for c in bench.cells() if c.reference is not None and c.op != "input"}
@@ -240,6 +243,8 @@ class _Typist:
                 return (*first[:-1], self._axis(wide[self._names.linears[cell.id]], shape[-1]))
             case "conv2d" | "pool2d":
                 names = ("batch", "channel", "height", "width")
+            case "constant" if len(shape) == 2:
+                return (first[0], self._axis("hidden", shape[-1]))
             case "flatten":
                 return (first[0], self._axis("feature", shape[-1]))
             case "add":

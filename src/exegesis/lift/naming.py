@@ -58,6 +58,8 @@ def name_cells(bench: Bench) -> Names:
     for cell in bench.cells():
         if cell.op == "component.norm":
             claim(cell.id, _norm_name(bench, cell, owners, unembed))
+        elif cell.by == "lift.recurrent" and cell.is_component:
+            claim(cell.id, cell.id.split("~")[0])
         elif cell.op == "component.add":
             claim(cell.id, _sum_name(bench, cell, blocks, owners))
         elif cell.op == "component.embed":

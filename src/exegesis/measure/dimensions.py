@@ -20,7 +20,7 @@ from torch import Tensor
 
 from exegesis.behavior import Answers
 from exegesis.ir import Graph
-from exegesis.measure.bench import Bench, Observed
+from exegesis.measure.bench import Bench
 from exegesis.measure.units import Layer, Layers
 from exegesis.runtime import Executor
 from exegesis.runtime.answers import read_answers
@@ -113,7 +113,7 @@ class _Asked:
         _, order = torch.linalg.eigh(root @ self._sensitivity(seed) @ root)
         self.into, self.back = root @ order.flip(1), order.flip(1).T @ inverse
         self.donors = [_donors(len(seen.scored), seed) for seen in bench.batches]
-        self.whole = self._answers([self._swapped(k, None) for k in range(len(self.values))])
+        self.whole = [self._swapped(batch, None) for batch in range(len(self.values))]
 
     def _last(self, value: Tensor) -> Tensor:
         """The value with its units on the last axis."""
@@ -126,18 +126,33 @@ class _Asked:
         """E[JᵀJ] over inputs, [units, units]."""
         generator = torch.Generator().manual_seed(seed)
         total = torch.zeros(self.layer.units, self.layer.units, dtype=torch.float64)
-        for seen, values in zip(self.bench.batches, self.values, strict=True):
-            given = {n: values[n].detach().clone().requires_grad_() for n in self.layer.nodes}
-            out = self.run.run(seen.inputs, [self.out], given=given, gradients=True)[self.out]
-            out = out - out.mean(-1, keepdim=True) if out.shape[-1] > 1 else out
-            for _ in range(PROBES):
-                probe = torch.randn(out.shape, generator=generator)
-                found = torch.autograd.grad((out * probe).sum(), list(given.values()), retain_graph=True)
-                for one in found:
-                    rows = self._last(one).flatten(0, -2).double()
-                    total += rows.T @ rows
+        for batch, values in enumerate(self.values):
+            moves = {n: torch.zeros_like(values[n]).requires_grad_() for n in self.layer.nodes}
+            with torch.enable_grad():
+                out = self._run(batch, lambda name, value, moves=moves: value + moves[name], gradients=True)  # type: ignore[misc]
+                out = out - out.mean(-1, keepdim=True) if out.shape[-1] > 1 else out
+                for _ in range(PROBES):
+                    probe = torch.randn(out.shape, generator=generator)
+                    found = torch.autograd.grad(
+                        (out * probe).sum(), list(moves.values()), retain_graph=True, allow_unused=True
+                    )
+                    for one in found:
+                        if one is not None:
+                            rows = self._last(one).flatten(0, -2).double()
+                            total += rows.T @ rows
         scaled: Tensor = total / max(float(total.diagonal().mean()), 1e-30)
         return scaled
+
+    def _run(self, batch: int, change: Callable[[str, Tensor], Tensor], *, gradients: bool = False) -> Tensor:
+        """The outputs of a batch when every node of the layer is changed as soon as it is there, step by step."""
+        seen, given = self.bench.batches[batch], dict[str, Tensor]()
+        for name in self.layer.nodes:
+            value = self.values[batch][name]
+            if given:  # what earlier steps became changes later ones
+                value = self.run.run(seen.inputs, [name], given=given, gradients=gradients)[name]
+            given[name] = change(name, value)
+        out: Tensor = self.run.run(seen.inputs, [self.out], given=given, gradients=gradients)[self.out]
+        return out
 
     def _projected(self, value: Tensor, k: int) -> Tensor:
         """The part of a value in the first k directions, the mean as zero."""
@@ -147,33 +162,32 @@ class _Asked:
 
     def ablated(self, k: int) -> float:
         """Share of answers that stay with k directions."""
-        new = [
-            {n: self._first(self._projected(v[n], k) + self.mean.to(v[n].dtype)) for n in self.layer.nodes}
-            for v in self.values
-        ]
-        return self._share(self._answers(new), [seen.answers for seen in self.bench.batches])
+
+        def change(name: str, value: Tensor) -> Tensor:
+            return self._first(self._projected(value, k) + self.mean.to(value.dtype))
+
+        found = [self._read(batch, change) for batch in range(len(self.values))]
+        return self._share(found, [seen.answers for seen in self.bench.batches])
 
     def swapped(self, k: int) -> float:
         """Share of answers that come as when the whole layer is swapped, with k directions swapped."""
-        return self._share(self._answers([self._swapped(b, k) for b in range(len(self.values))]), self.whole)
+        return self._share([self._swapped(batch, k) for batch in range(len(self.values))], self.whole)
 
-    def _swapped(self, batch: int, k: int | None) -> dict[str, Tensor]:
+    def _swapped(self, batch: int, k: int | None) -> Answers:
+        """Answers when a layer, or its first k directions, are those of the donors."""
         values, donors = self.values[batch], self.donors[batch]
-        if k is None:
-            return {n: values[n][donors] for n in self.layer.nodes}
-        return {
-            n: self._first(
-                self._last(values[n]) + self._projected(values[n][donors], k) - self._projected(values[n], k)
-            )
-            for n in self.layer.nodes
-        }
 
-    def _answers(self, given: Sequence[dict[str, Tensor]]) -> list[Answers]:
-        return [self._read(seen, new) for seen, new in zip(self.bench.batches, given, strict=True)]
+        def change(name: str, value: Tensor) -> Tensor:
+            other = values[name][donors]
+            if k is None:
+                return other
+            return value + self._first(self._projected(other, k) - self._projected(value, k))
 
-    def _read(self, seen: Observed, given: dict[str, Tensor]) -> Answers:
-        value = self.run.run(seen.inputs, [self.out], given=given)[self.out]
-        return read_answers(self.run, value.numpy(), seen.batch, self.bench.readout)
+        return self._read(batch, change)
+
+    def _read(self, batch: int, change: Callable[[str, Tensor], Tensor]) -> Answers:
+        value = self._run(batch, change)
+        return read_answers(self.run, value.numpy(), self.bench.batches[batch].batch, self.bench.readout)
 
     def _share(self, found: Sequence[Answers], wanted: Sequence[Answers]) -> float:
         same = [self.bench.readout.equal(a, b).sum() for a, b in zip(found, wanted, strict=True)]

@@ -92,7 +92,8 @@ class Layers(Sequence[Layer]):
     def of(cls, graph: Graph) -> Layers:
         """The layers of a lifted network. Raises InputError where there are none."""
         found: list[Layer] = []
-        for nodes in _steps([n for n in graph.nodes if _carries_units(n, graph)]):
+        carriers = [n for n in graph.nodes if _carries_units(n, graph)]
+        for nodes in _steps(carriers, graph):
             if (layer := _layer(len(found), nodes, graph)) is not None:
                 found.append(layer)
         if not found:
@@ -116,12 +117,23 @@ def _carries_units(node: Node, graph: Graph) -> bool:
     if node.type.kind != "real" or node.id in graph.outputs:
         return False
     readers = graph.users(node.id)
-    if node.op == "component.mix":
+    if node.op == "component.mix" or "state" in node.attrs:
         return True
     if node.op in AFTER:
-        return not any(r.op == "component.gate" for r in readers) and bool(_maps_of(node.id, graph))
+        maps = _maps_of(node.id, graph)
+        if _are_repeated(maps, graph):  # inside a recurrent cell: gates are layers, their products are not
+            return node.op == "component.activation"
+        return not any(r.op == "component.gate" for r in readers) and bool(maps)
     plain = ("component.flatten", "component.pool2d", "component.pick", "component.scale", *MAPS)
     return node.op in MAPS and bool(readers) and all(r.op in plain for r in readers)
+
+
+def _are_repeated(maps: Sequence[str], graph: Graph) -> bool:
+    """Whether these maps are steps of recurrent ones, whose weights other nodes read too."""
+    weights = {graph[m].tensors["weight"] for m in maps}
+    return bool(weights) and any(
+        n.id not in maps and n.op in MAPS and n.tensors["weight"] in weights for n in graph.nodes
+    )
 
 
 def _maps_of(node_id: str, graph: Graph) -> tuple[str, ...]:
@@ -140,11 +152,17 @@ def _maps_of(node_id: str, graph: Graph) -> tuple[str, ...]:
     return tuple(n.id for n in graph.nodes if n.id in found)
 
 
-def _steps(nodes: Sequence[Node]) -> Iterator[tuple[Node, ...]]:
+def _steps(nodes: Sequence[Node], graph: Graph) -> Iterator[tuple[Node, ...]]:
     """Nodes that are steps of one recurrent layer together; all others alone."""
-    series: dict[str, list[Node]] = {}
+    series: dict[tuple[object, ...], list[Node]] = {}
     for node in nodes:
-        series.setdefault(str(node.attrs.get("state", node.id)), []).append(node)
+        maps = _maps_of(node.id, graph)
+        key: tuple[object, ...] = (node.id,)
+        if "state" in node.attrs:
+            key = ("state", node.attrs["state"])
+        elif _are_repeated(maps, graph):
+            key = ("maps", *sorted({graph[m].tensors["weight"] for m in maps}))
+        series.setdefault(key, []).append(node)
     for group in series.values():
         yield tuple(group)
 

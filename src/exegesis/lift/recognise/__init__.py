@@ -16,10 +16,12 @@ from exegesis.lift.recognise import (
     images,
     norms,
     projections,
+    recurrent,
     residuals,
 )
 
 RECOGNISERS: tuple[Callable[[Bench], int], ...] = (
+    recurrent.recognise,  # layers of many steps, before their gates are taken for anything else
     norms.recognise,  # first: their squares and roots look like activations, their affine parts like projections
     activations.recognise,  # formulas of many elementwise ops, before any of these is taken for a scaling
     attention.recognise,  # products of two values; says where queries, keys and values are read
