@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from written_networks import Block, randomised
 
 import exegesis.lift.lifting as lifting
+from exegesis.ir import price
 from exegesis.lift import Lifted, LiftError, lift
 from exegesis.lift.bench import Bench, Cell, Ref
 from exegesis.lift.certificate import ValueCheck, check_errors, error
