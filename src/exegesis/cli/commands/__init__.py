@@ -7,6 +7,7 @@ from collections.abc import Callable
 import typer
 
 from exegesis.cli.commands.compress import compress
+from exegesis.cli.commands.concepts import concepts
 from exegesis.cli.commands.decompile import decompile
 from exegesis.cli.commands.diff import diff
 from exegesis.cli.commands.explain import explain
@@ -17,5 +18,5 @@ from exegesis.cli.commands.show import show
 from exegesis.cli.commands.verify import verify
 from exegesis.cli.commands.zoo import zoo
 
-COMMANDS: tuple[Callable[..., None], ...] = (decompile, show, verify, lift, compress, modules, diff, zoo)
+COMMANDS: tuple[Callable[..., None], ...] = (decompile, show, verify, lift, compress, modules, concepts, diff, zoo)
 GROUPS: tuple[typer.Typer, ...] = (explain, hunt)
