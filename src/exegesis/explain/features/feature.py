@@ -276,5 +276,5 @@ def _draw_input(at: Any, image: np.ndarray) -> None:
         shown = as_picture(image)
         at.imshow(shown, cmap="gray", vmin=0.0 if shown.min() >= 0 else None, vmax=1.0 if shown.max() <= 1 else None)
     else:
-        at.bar(np.arange(image.size), image.reshape(-1), color="#0072b2", width=1.0)
+        at.fill_between(np.arange(image.size), image.reshape(-1), step="mid", color="#0072b2", lw=0)
     bare(at)

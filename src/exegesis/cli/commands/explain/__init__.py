@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import typer
 
+from exegesis.cli.commands.explain.examples import examples
 from exegesis.cli.commands.explain.features import features
 from exegesis.cli.commands.explain.saliency import saliency
 from exegesis.cli.commands.explain.scoreboard import scoreboard
 
 # A new subcommand is one file and one name here; dashes stand for underscores.
-SUBCOMMANDS: tuple[Callable[..., None], ...] = (features, saliency, scoreboard)
+SUBCOMMANDS: tuple[Callable[..., None], ...] = (examples, features, saliency, scoreboard)
 
 explain = typer.Typer(
     name="explain",

@@ -1,0 +1,162 @@
+"""Explanations by example."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exegesis.cli.commands.explain.options import rows_of
+from exegesis.cli.guard import DOES_NOT_HOLD, HOLDS, guarded
+from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, QUIET, SEED, behavior_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exegesis.behavior import Behavior
+    from exegesis.explain.core import Explanation
+    from exegesis.runtime import Network
+
+
+@guarded
+def examples(
+    network: Annotated[str, NETWORK],
+    behavior: Annotated[Path | None, BEHAVIOR] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            "--layer", metavar="PATH", help="A module inside it; its outputs unless told.", show_default=False
+        ),
+    ] = None,
+    units: Annotated[
+        str | None, typer.Option("--units", "-u", help="Examples of units: `3`, `0:8`, `1,4`.", show_default=False)
+    ] = None,
+    nearest: Annotated[
+        str | None,
+        typer.Option("--nearest", metavar="ROWS", help="Training rows nearest to these.", show_default=False),
+    ] = None,
+    prototypes: Annotated[
+        int, typer.Option("--prototypes", metavar="N", help="So many rows that stand for the others.", min=0)
+    ] = 0,
+    patches: Annotated[
+        int, typer.Option("--patches", metavar="N", help="So many prototype patches for each answer.", min=0)
+    ] = 0,
+    influence: Annotated[
+        str | None,
+        typer.Option("--influence", metavar="ROWS", help="What made it say this of these.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Write arrays, checks and pictures here.", show_default=False),
+    ] = None,
+    seed: Annotated[int, SEED] = 0,
+    as_json: Annotated[bool, JSON] = False,
+    quiet: Annotated[bool, QUIET] = False,
+) -> int:
+    """Show what a unit does, or why an input is answered as it is, by other inputs; and test whether they tell.
+
+    Choose one: `--units` (strongest, weakest, spread, near misses), `--nearest`, `--prototypes`, `--patches` (this
+    looks like that), `--influence` (marked, since only retraining can test it: see
+    `exegesis.explain.examples.tracin`).
+
+    Exits with 0 when every check that could be made was passed, 1 when not.
+
+    ```sh
+    exegesis explain examples zoo:digits --layer layers.1 --units 0:3 --out runs/examples
+    ```
+    """
+    from exegesis.cli.printing import print_json
+    from exegesis.explain.core import Status
+    from exegesis.ir import InputError
+    from exegesis.runtime import load
+
+    wanted = [units is not None, nearest is not None, prototypes > 0, patches > 0, influence is not None]
+    if sum(wanted) != 1:
+        raise InputError("Which examples? Choose one of --units, --nearest, --prototypes, --patches and --influence.")
+    signal, loaded = behavior_of(network, behavior), load(network)
+    if signal.is_sequence:
+        raise InputError(f"Behaviour {signal.name} is over tokens; examples are chosen among arrays.")
+    if units is not None:
+        found: Sequence[Explanation] = _of_units(loaded, signal, layer, units, seed)
+    elif prototypes or patches:
+        found = [_of_all(loaded, signal, layer, prototypes, patches, seed)]
+    else:
+        found = [_of_rows(loaded, signal, layer, nearest, influence, seed)]
+    if out is not None:
+        _write(found, out)
+    if as_json:
+        print_json([{**one.record(), "rows": _rows(one)} for one in found])
+    elif not quiet:
+        for one in found:
+            for name, rows in _rows(one).items():
+                print(f"{one.provenance.parameters.get('unit', one.kind)} {name}: {rows}")
+            for check in one.checks:
+                print(f"  {check.sentence()}")
+    return HOLDS if all(one.status is Status.SHOWN for one in found) else DOES_NOT_HOLD
+
+
+def _of_units(network: Network, signal: Behavior, layer: str | None, units: str, seed: int) -> Sequence[Explanation]:
+    from exegesis.explain.examples import unit_examples
+
+    return unit_examples(network, signal, layer, rows_of(units) or [], split=next(iter(signal.splits)), seed=seed)
+
+
+def _of_all(
+    network: Network, signal: Behavior, layer: str | None, prototypes: int, patches: int, seed: int
+) -> Explanation:
+    from exegesis.explain.examples import prototype_layer, prototypes_of
+    from exegesis.ir import InputError
+
+    if prototypes:
+        return prototypes_of(network, signal, layer, count=prototypes, split=next(iter(signal.splits)), seed=seed)
+    if layer is None:
+        raise InputError("Patches of which layer? Name a convolution by --layer.")
+    return prototype_layer(network, signal, layer, each=patches, seed=seed)
+
+
+def _of_rows(
+    network: Network, signal: Behavior, layer: str | None, nearest: str | None, influence: str | None, seed: int
+) -> Explanation:
+    from exegesis.explain.examples import nearest as nearest_to
+    from exegesis.explain.examples import tracin
+
+    split = "test" if "test" in signal.splits else next(iter(signal.splits))
+    among = next(iter(signal.splits))
+    if nearest is not None:
+        return nearest_to(network, signal, layer, rows_of(nearest) or [], split=split, among=among, seed=seed)
+    return tracin([network], signal, rows_of(influence) or [], split=split, among=among, seed=seed)
+
+
+def _rows(one: Explanation) -> dict[str, list[int]]:
+    """The rows that are shown, by what they are; nothing of what is withheld."""
+    from exegesis.explain.core import Status
+    from exegesis.explain.examples import Influence, UnitExamples
+    from exegesis.explain.examples.selection import KINDS
+
+    if one.status is Status.WITHHELD:
+        return {}
+    if isinstance(one, UnitExamples):
+        return {kind: rows.tolist() for kind, rows in zip(KINDS, one.arrays["rows"], strict=True)}
+    if isinstance(one, Influence):
+        found: dict[str, list[int]] = {}
+        for query, row in enumerate(one.arrays["rows"].tolist()):
+            best, worst = one.strongest(query)
+            found |= {f"for {row}": best.tolist(), f"against {row}": worst.tolist()}
+        return found
+    if "queries" in one.arrays:
+        return {
+            f"nearest to {q}": rows.tolist()
+            for q, rows in zip(one.arrays["queries"].tolist(), one.arrays["rows"], strict=True)
+        }
+    return {name: one.arrays[name].tolist() for name in ("prototypes", "criticisms", "rows") if name in one.arrays}
+
+
+def _write(found: Sequence[Explanation], out: Path) -> None:
+    from exegesis.explain.examples import UnitExamples
+
+    for number, one in enumerate(found):
+        folder = out / f"{number:02d}-{one.kind.replace(' ', '-')}"
+        one.save(folder)
+        if isinstance(one, UnitExamples):
+            one.figure().save(folder / "picture.svg")

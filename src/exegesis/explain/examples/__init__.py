@@ -1,0 +1,20 @@
+"""Explanations by example: of a unit, by neighbours, by influence, by prototypes."""
+
+from exegesis.explain.examples.influence import Influence, tracin
+from exegesis.explain.examples.looks_like import PrototypeLayer, prototype_layer
+from exegesis.explain.examples.neighbours import Neighbours, nearest
+from exegesis.explain.examples.prototypes import Prototypes, prototypes_of
+from exegesis.explain.examples.selection import UnitExamples, unit_examples
+
+__all__ = [
+    "Influence",
+    "Neighbours",
+    "PrototypeLayer",
+    "Prototypes",
+    "UnitExamples",
+    "nearest",
+    "prototype_layer",
+    "prototypes_of",
+    "tracin",
+    "unit_examples",
+]

@@ -1,0 +1,253 @@
+"""Explanations by example, each against an independent reference, and what trips their checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from torch import nn
+
+from exegesis.behavior import Argmax, Behavior
+from exegesis.explain.core import Status, WithheldError
+from exegesis.explain.examples import nearest, prototype_layer, prototypes_of, tracin, unit_examples
+from exegesis.explain.examples.influence import last_layer_products
+from exegesis.explain.examples.prototypes import criticisms, discrepancy, greedy_prototypes, kernel_of
+from exegesis.ir import InputError
+from exegesis.runtime import Network, load
+
+
+def data() -> tuple[np.ndarray, np.ndarray]:
+    x, y = load_digits(return_X_y=True)
+    return (x.reshape(-1, 1, 8, 8) / 16).astype(np.float32), y.astype(np.int64)
+
+
+def fitted(x: np.ndarray, y: np.ndarray, seed: int, steps: int, deep: bool = True) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        module: nn.Module = nn.Sequential(
+            nn.Conv2d(1, 12, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12 * 36, 32), nn.ReLU(), nn.Linear(32, 10)
+        )
+        if not deep:
+            module = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+            nn.init.zeros_(module[1].weight)
+            nn.init.zeros_(module[1].bias)
+        optimizer = torch.optim.Adam(module.parameters(), 3e-3 if deep else 3e-2)
+        draws = np.random.default_rng(seed)
+        for _ in range(steps):
+            at = draws.integers(len(x), size=64)
+            optimizer.zero_grad()
+            F.cross_entropy(module(torch.from_numpy(x[at])), torch.from_numpy(y[at])).backward()
+            optimizer.step()
+    return module.eval()
+
+
+@pytest.fixture(scope="module")
+def behavior() -> Behavior:
+    x, y = data()
+    return Behavior.from_arrays("digits", {"train": (x[:900], y[:900]), "test": (x[900:], y[900:])}, Argmax())
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    x, y = data()
+    return load(fitted(x[:900], y[:900], 0, 250))
+
+
+def test_examples_are_the_sorted_rows(network: Network, behavior: Behavior) -> None:
+    (found,) = unit_examples(network, behavior, None, [3], each=5, limit=900)
+    with torch.no_grad():
+        values = network.module(torch.from_numpy(behavior.arrays("train").x))[:, 3].numpy()
+    rows, shown = found.raw["rows"], found.raw["activation"]
+    np.testing.assert_array_equal(rows[0], np.argsort(-values, kind="stable")[:5])
+    np.testing.assert_array_equal(np.sort(values[rows[3]]), np.sort(values)[:5])
+    np.testing.assert_allclose(shown, values[rows], atol=1e-4)
+    assert (np.diff(values[rows[1]]) < 0).all()
+    assert (values[rows[2]] <= np.median(values)).all()
+    assert found.status is Status.SHOWN, found.why
+    assert "<svg" in found.figure().svg
+
+
+def test_the_place_is_where_the_unit_looks(behavior: Behavior) -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    with torch.no_grad():
+        weight = torch.zeros(2, 8, 8)
+        weight[0, 4:6, 2:4] = 1.0
+        module[1].weight.copy_(weight.flatten(1))
+    (found,) = unit_examples(load(module), behavior, None, [0], each=4, limit=300)
+    top, bottom, left, right = found.raw["boxes"][0, 0]
+    assert (top, bottom, left, right) == (4, 5, 2, 3)
+    assert found.status is Status.SHOWN
+
+
+def test_a_unit_that_looks_everywhere_has_no_place() -> None:
+    grey = np.random.default_rng(0).random((200, 1, 1, 1)).astype(np.float32) * np.ones((1, 1, 8, 8), np.float32)
+    behavior = Behavior.from_arrays("grey", {"train": (grey, None)}, Argmax())
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    nn.init.ones_(module[1].weight)
+    (found,) = unit_examples(load(module), behavior, None, [0], each=4, limit=200)
+    assert found.status is Status.MARKED
+    assert "place" in found.why
+
+
+def test_a_unit_that_never_changes_is_withheld(behavior: Behavior) -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    nn.init.zeros_(module[1].weight)
+    (found,) = unit_examples(load(module), behavior, None, [0], each=4, limit=300)
+    assert found.status is Status.WITHHELD
+
+
+def test_neighbours_by_brute_force(network: Network, behavior: Behavior) -> None:
+    found = nearest(network, behavior, "3", [0, 7], count=3)
+    with torch.no_grad():
+        inner = network.module[:4]
+        a = inner(torch.from_numpy(behavior.arrays("test").x[[0, 7]])).numpy()
+        b = inner(torch.from_numpy(behavior.arrays("train").x)).numpy()
+    a, b = a - b.mean(0), b - b.mean(0)
+    cosine = (a @ b.T) / np.linalg.norm(a, axis=1)[:, None] / np.linalg.norm(b, axis=1)[None]
+    np.testing.assert_array_equal(found.arrays["rows"], np.argsort(-cosine, axis=1)[:, :3])
+    assert found.status is Status.SHOWN
+
+
+def test_neighbours_of_a_network_with_one_answer_are_marked(network: Network, behavior: Behavior) -> None:
+    torch.manual_seed(5)
+    blind = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.Linear(64, 10))
+    with torch.no_grad():
+        blind[2].weight.zero_()
+    found = nearest(load(blind), behavior, "1", [0, 1, 2])
+    assert found.status is Status.MARKED
+
+
+def test_greedy_prototypes_are_the_best_by_trying_all() -> None:
+    draws = np.random.default_rng(0)
+    x = np.concatenate([draws.normal(c, 0.3, (15, 2)) for c in (0.0, 3.0, 8.0)])
+    kernel = kernel_of(x)
+    chosen = greedy_prototypes(kernel, 3)
+    for k in range(3):  # each step lowers the discrepancy as far as one input can
+        tried = [discrepancy(kernel, np.array([*chosen[:k], i])) for i in range(len(x)) if i not in chosen[:k]]
+        assert discrepancy(kernel, chosen[: k + 1]) == pytest.approx(min(tried))
+    assert {int(c) // 15 for c in chosen} == {0, 1, 2}
+
+
+def test_criticisms_are_what_prototypes_leave_out() -> None:
+    draws = np.random.default_rng(0)
+    x = np.concatenate([draws.normal(0.0, 0.3, (40, 2)), draws.normal(6.0, 0.3, (6, 2))])
+    kernel = kernel_of(x)
+    prototypes = np.array([0, 1, 2])
+    witness = np.abs(kernel.mean(1) - kernel[:, prototypes].mean(1))
+    witness[prototypes] = -1
+    chosen = criticisms(kernel, prototypes, 3)
+    assert chosen[0] == witness.argmax()
+    assert len(set(chosen.tolist()) - {0, 1, 2}) == 3
+
+
+def test_prototypes_stand_for_others(network: Network, behavior: Behavior) -> None:
+    found = prototypes_of(network, behavior, "3", count=12, limit=400)
+    assert found.status is Status.SHOWN, found.why
+    assert len(np.unique(found.arrays["prototypes"])) == 12
+    assert not set(found.arrays["criticisms"]) & set(found.arrays["prototypes"])
+
+
+def test_products_of_gradients_are_autograd_s(network: Network) -> None:
+    x, y = data()
+    a, b = torch.from_numpy(x[:3]), torch.from_numpy(x[3:7])
+    la, lb = torch.from_numpy(y[:3]), torch.from_numpy(y[3:7])
+
+    def gradient(one: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        last = network.module[5]
+        loss = F.cross_entropy(network.module(one[None]), label[None])
+        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, [last.weight, last.bias])])
+
+    left = torch.stack([gradient(*pair) for pair in zip(a, la, strict=True)])
+    right = torch.stack([gradient(*pair) for pair in zip(b, lb, strict=True)])
+    torch.testing.assert_close(last_layer_products(network, a, la, b, lb), left @ right.T, rtol=1e-4, atol=1e-5)
+
+
+def test_influence_is_checked_by_retraining() -> None:
+    x, y = data()
+    x, y = np.concatenate([x[:120], x[900:]]), np.concatenate([y[:120], y[900:]])
+    small = Behavior.from_arrays("few", {"train": (x[:120], y[:120]), "test": (x[120:], y[120:])}, Argmax())
+
+    def retrain(rows: np.ndarray, seed: int) -> Network:
+        return load(fitted(x[rows], y[rows], seed, 60, deep=False))
+
+    network = retrain(np.arange(120), 0)
+    found = tracin([network], small, list(range(12)), retrain=retrain, subsets=16)
+    (check,) = found.checks
+    assert found.status is Status.SHOWN, found.why
+    assert check.value is not None
+    assert check.value > check.nulls["networks dealt to other subsets, 99 %"] + 0.1
+    best, worst = found.strongest(0, 3)
+    assert found.arrays["scores"][0, best[0]] >= found.arrays["scores"][0, worst[0]]
+
+
+def test_influence_that_foretells_nothing_is_withheld() -> None:
+    x, y = data()
+    small = Behavior.from_arrays("few", {"train": (x[:80], y[:80]), "test": (x[900:920], y[900:920])}, Argmax())
+    draws = np.random.default_rng(0)
+
+    def unrelated(rows: np.ndarray, seed: int) -> Network:
+        module = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        with torch.no_grad():
+            module[1].weight.copy_(torch.from_numpy(draws.normal(size=(10, 64))))
+        return load(module)
+
+    found = tracin([unrelated(np.arange(3), 0)], small, list(range(10)), retrain=unrelated, subsets=20)
+    assert found.status is Status.WITHHELD
+    with pytest.raises(WithheldError):
+        found.strongest(0)
+
+
+def test_influence_nobody_tested_is_marked(network: Network, behavior: Behavior) -> None:
+    found = tracin([network, network], behavior, [0], rates=[0.1, 0.2])
+    assert found.status is Status.MARKED
+    alone = tracin([network], behavior, [0])
+    np.testing.assert_allclose(found.raw["scores"], 0.3 * alone.raw["scores"], rtol=1e-4, atol=1e-5)
+
+
+def test_a_prototype_layer_says_what_the_network_says_and_looks_where_it_draws(
+    network: Network, behavior: Behavior
+) -> None:
+    found = prototype_layer(network, behavior, "1", each=4, limit=500)
+    local = next(c for c in found.checks if c.name == "local")
+    assert local.value == pytest.approx(0.0, abs=1e-5)
+    faithful = next(c for c in found.checks if c.name == "faithful")
+    assert faithful.value is not None
+    assert faithful.value > 0.6
+    boxes = found.raw["boxes"]
+    assert (boxes[:, 1] - boxes[:, 0] <= 2).all()
+
+
+def test_a_patch_drawn_too_small_is_caught(network: Network, behavior: Behavior) -> None:
+    found = prototype_layer(network, behavior, "1", each=2, limit=200, shrink=1)
+    assert found.status is Status.WITHHELD
+    assert "local" in found.why
+
+
+# Bad input.
+
+
+def test_what_cannot_be_asked(network: Network, behavior: Behavior, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no unit 99"):
+        unit_examples(network, behavior, None, [99])
+    with pytest.raises(InputError, match="are needed for 6 examples"):
+        unit_examples(network, behavior, None, [0], limit=10)
+    with pytest.raises(InputError, match="has no row 5000"):
+        nearest(network, behavior, None, [5000])
+    with pytest.raises(InputError, match="at most a quarter"):
+        prototypes_of(network, behavior, None, count=500, limit=100)
+    with pytest.raises(InputError, match="no module 'nowhere'"):
+        prototype_layer(network, behavior, "nowhere")
+    with pytest.raises(InputError, match="have no places"):
+        prototype_layer(network, behavior, "3")
+    with pytest.raises(InputError, match="there is none"):
+        tracin([], behavior, [0])
+    with pytest.raises(InputError, match="2 learning rates"):
+        tracin([network], behavior, [0], rates=[1.0, 2.0])
+    with pytest.raises(InputError, match="no linear layer"):
+        tracin([load(nn.Sequential(nn.Conv2d(1, 10, 8), nn.Flatten()))], behavior, [0])
+    with pytest.raises(InputError, match="are the same in this layer"):
+        kernel_of(np.ones((10, 2)))
