@@ -23,6 +23,7 @@ from exegesis.passes.raising.selectors.match import match
 from exegesis.passes.raising.selectors.order import order
 from exegesis.passes.raising.selectors.pairwise import pairwise
 from exegesis.passes.raising.selectors.phase import phases
+from exegesis.passes.raising.selectors.resting import resting
 from exegesis.passes.raising.selectors.where import where
 from exegesis.runtime import Executor
 
@@ -198,6 +199,24 @@ def test_gated_refuses_what_all_queries_do(hand: Any, rule: Rule) -> None:
     assert gated(*shown(hand, attention(tokens, rule), tokens)) == []
 
 
+@pytest.mark.parametrize("back_by", [1, 2])
+def test_resting(hand: Any, back_by: int) -> None:
+    """On a 3 once there has been one, and back before that."""
+    tokens = strings()
+    rule = lambda string, q, k: string[k] == 3 if 3 in string[: q + 1] else k == q - back_by  # noqa: E731
+    patterns = attention(tokens, rule)
+    head, draft = shown(hand, patterns, tokens)
+    (found,) = resting(head, draft)
+    looked = Executor(draft.whole(outputs=(found,))).run({"tokens": tokens[1]}, [found])[found]
+    assert torch.equal(looked[:, back_by:].bool(), patterns[1][:, back_by:].bool())
+
+
+@pytest.mark.parametrize("rule", [lambda string, q, k: k == max(q - 1, 0), lambda string, q, k: string[k] == 3])
+def test_resting_refuses_heads_that_do_only_one_of_both(hand: Any, rule: Rule) -> None:
+    tokens = strings()
+    assert resting(*shown(hand, attention(tokens, rule), tokens)) == []
+
+
 def test_pairwise_weights(hand: Any) -> None:
     """Of three letters, 0 looks twice as much at 1, and 1 half as much at 0, as at anything else."""
     weight = {(0, 1): 2.0, (1, 0): 0.5}
@@ -249,7 +268,7 @@ def test_attention_without_a_rule_is_refused(hand: Any, idiom: Any, seed: int, c
 
 
 def test_every_idiom_is_tested_here() -> None:
-    assert {*SELECTORS, *PARTITIONS} == {everywhere, back, first, gated, match, order, where, pairwise, phases}
+    assert {*SELECTORS, *PARTITIONS} == {everywhere, back, first, gated, match, order, where, pairwise, resting, phases}
 
 
 @pytest.mark.parametrize("idiom", [*SELECTORS, *PARTITIONS], ids=lambda i: i.__name__)
@@ -266,6 +285,7 @@ def test_every_idiom_is_deterministic_leaves_its_head_alone_and_drafts_what_the_
         lambda string, q, k: (q - k) % 2 == 0,
         lambda string, q, k: 2.0 if (string[q], string[k]) == (1, 2) else 1.0,
         lambda string, q, k: k == (q - 1 if string[q] < 3 and q else 0),
+        lambda string, q, k: string[k] == 2 if 2 in string[: q + 1] else k == max(q - 1, 0),
     ]
     drafted = 0
     for rule in rules:

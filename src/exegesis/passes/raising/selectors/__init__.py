@@ -19,10 +19,11 @@ from exegesis.passes.raising.selectors.match import match
 from exegesis.passes.raising.selectors.order import order
 from exegesis.passes.raising.selectors.pairwise import pairwise
 from exegesis.passes.raising.selectors.phase import phases
+from exegesis.passes.raising.selectors.resting import resting
 from exegesis.passes.raising.selectors.where import where
 
 SelectorIdiom = Callable[[HeadView, Draft], list[str]]
 
-SELECTORS: tuple[SelectorIdiom, ...] = (everywhere, back, first, gated, match, order, where, pairwise)
+SELECTORS: tuple[SelectorIdiom, ...] = (everywhere, back, first, gated, resting, match, order, where, pairwise)
 
 PARTITIONS: tuple[SelectorIdiom, ...] = (phases,)
