@@ -19,8 +19,8 @@ def resting(head: HeadView, draft: Draft) -> list[str]:
     """What: keys that hold certain tokens, where there is any so far; where there is none, key = query - k.
 
     Why valid: three fifths of the attention of queries that see such a token rest on it, two fifths of that of others
-    at the offset. Refuses when: every query, or hardly any, sees one; more than four tokens are of this kind; or no offset
-    up to 4 stands out before.
+    at the offset. Refuses when: every query, or hardly any, sees one; more than four tokens are of this kind; or no
+    offset up to 4 stands out before.
     """
     tokens = head.tokens
     on, seeing, queries = _mass_on_tokens(head)
