@@ -19,6 +19,11 @@ from exegesis.ir import Graph
 from exegesis.measure.streams import chained
 from exegesis.runtime import Executor
 
+_TRIES = 6  # rows that are looked at for one where a variable is the same
+
+_RIDGE = 1e-3
+_JITTER = 1e-4
+
 Bases = tuple[NDArray[np.float32], ...]
 
 
@@ -35,7 +40,7 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """Swaps: the row of each [b]; per variable its source [v, b] and where it is swapped [v, b, s]."""
+    """Swaps: the row of each [b]; per variable and position its source, and whether it is swapped, [v, b, s] each."""
 
     base: Tensor
     source: Tensor
@@ -44,9 +49,10 @@ class Draw:
     def __len__(self) -> int:
         return len(self.base)
 
-    def take(self, rows: Tensor) -> Draw:
-        """Some of the swaps."""
-        return Draw(self.base[rows], self.source[:, rows], self.where[:, rows])
+    @classmethod
+    def joined(cls, a: Draw, b: Draw) -> Draw:
+        """Both, one after the other."""
+        return cls(torch.cat([a.base, b.base]), torch.cat([a.source, b.source], 1), torch.cat([a.where, b.where], 1))
 
 
 @dataclass(frozen=True)
@@ -57,12 +63,19 @@ class Found:
         node: the node.
         bases: orthonormal rows per variable, [k, width].
         accuracy, null: over swaps that change the program's answer; with random subspaces of the same dimensions.
+        kept: how often the answer stays when every position takes what another row has where the variable is the same.
     """
 
     node: str
     bases: Bases = field(repr=False)
     accuracy: float
     null: float
+    kept: float
+
+    @property
+    def worst(self) -> float:
+        """The smaller of accuracy and what is kept."""
+        return min(self.accuracy, self.kept)
 
 
 class Swapper:
@@ -81,6 +94,11 @@ class Swapper:
         self._out, self._answer, self._variables, self._rows = graph.outputs[0], answer, tuple(variables), rows
         self._random = torch.Generator().manual_seed(seed)
         self._held = self._run.run(rows.inputs, [answer, *variables])
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The variables that are swapped."""
+        return self._variables
 
     def values(self, node: str) -> Tensor:
         """A value of the network on every row."""
@@ -101,16 +119,35 @@ class Swapper:
         taken[torch.randint(many, (count,), generator=self._random), torch.arange(count)] = True
         some = torch.rand(many, count, 1, generator=self._random) < 0.5
         where = ~some | (torch.rand(many, count, length, generator=self._random) < 0.5)
-        return Draw(base, source, where & taken[:, :, None])
+        return Draw(base, source[:, :, None].expand(-1, -1, length), where & taken[:, :, None])
+
+    def scrub(self, count: int) -> Draw:
+        """Swaps that change nothing in the program: each variable, at each position, from a row where it is the same.
+
+        Source: causal scrubbing (Chan et al., 2022).
+        """
+        n, many, length = len(self._rows), len(self._variables), self._rows.scored.shape[1]
+        base = torch.randint(n, (count,), generator=self._random)
+        source = base[None, :, None].repeat(many, 1, length)
+        where, at = torch.zeros_like(source, dtype=torch.bool), torch.arange(length)
+        for _ in range(_TRIES):
+            other = torch.randint(n, source.shape, generator=self._random)
+            for v, name in enumerate(self._variables):
+                held = self._held[name]
+                same = (held[other[v], at] == held[base]) & ~where[v]
+                source[v] = torch.where(same, other[v], source[v])
+                where[v] |= same
+        return Draw(base, source, where)
 
     def predicted(self, swaps: Draw) -> tuple[Tensor, Tensor]:
         """What the program says at the scored positions of each swap, [k], and what it says without, [k]."""
         inputs = {name: value[swaps.base] for name, value in self._rows.inputs.items()}
         given: dict[str, Tensor] = {}
+        at = torch.arange(self._rows.scored.shape[1])
         for v, name in enumerate(self._variables):
             touched = self._run.graph.upstream([name]).intersection(self._variables[:v])
             own = self._run.run(inputs, [name], given=given)[name] if touched else self._held[name][swaps.base]
-            given[name] = torch.where(swaps.where[v], self._held[name][swaps.source[v]], own)
+            given[name] = torch.where(swaps.where[v], self._held[name][swaps.source[v], at], own)
         scored = self._rows.scored[swaps.base]
         said = self._run.run(inputs, [self._answer], given=given)[self._answer]
         return said[scored].long(), self._held[self._answer][swaps.base][scored].long()
@@ -121,7 +158,7 @@ class Swapper:
         own = values[swaps.base]
         new = own
         for v, basis in enumerate(bases):
-            change = ((values[swaps.source[v]] - own) @ basis.T) @ basis
+            change = ((values[swaps.source[v], torch.arange(own.shape[1])] - own) @ basis.T) @ basis
             new = new + change * swaps.where[v][:, :, None]
         out = self._run.run(inputs, [self._out], given={node: new}, gradients=gradients)[self._out]
         counted: Tensor = out[self._rows.scored[swaps.base]]
@@ -130,15 +167,24 @@ class Swapper:
 
 @dataclass(frozen=True)
 class Search:
-    """How hard subspaces are looked for: steps of Adam, swaps per step, and swaps that they are judged by."""
+    """How hard subspaces are looked for.
+
+    Attributes:
+        steps, batch, rate: of Adam; swaps per step.
+        judged: swaps that subspaces are judged by.
+        enough: how good directions must be for nothing to be trained.
+    """
 
     steps: int = 200
     batch: int = 256
     rate: float = 0.02
     judged: int = 1500
+    enough: float = 0.98
 
     def find(self, fit: Swapper, held: Swapper, node: str, dimensions: Sequence[int], seed: int) -> Found:
         """The best subspaces of a node for the variables, judged on other rows than they were fitted to.
+
+        Those that linear regression gives are tried first; where these do, nothing is trained.
 
         Args:
             fit, held: the same program and network over two sets of rows.
@@ -147,9 +193,12 @@ class Search:
         """
         values = fit.values(node)
         weight = torch.nn.Parameter(_start(fit, values, dimensions, seed))
+        first = self._judged(held, node, weight.detach(), dimensions, seed)
+        if first.worst >= self.enough:
+            return first
         optimiser = torch.optim.Adam([weight], lr=self.rate)
         for _ in range(self.steps):
-            swaps = fit.draw(self.batch)
+            swaps = Draw.joined(fit.draw(self.batch), fit.scrub(self.batch // 3))
             said, before = fit.predicted(swaps)
             with torch.enable_grad():
                 bases = _bases(weight, dimensions)
@@ -159,28 +208,56 @@ class Search:
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
-        found = [b.detach() for b in _bases(weight, dimensions)]
-        generator = torch.Generator().manual_seed(seed)
-        random = torch.randn(weight.shape, generator=generator)
-        accuracy, null = self._accuracy(held, node, [found, _bases(random, dimensions)])
-        return Found(node, tuple(b.numpy().astype(np.float32) for b in found), accuracy, null)
+        return max(first, self._judged(held, node, weight.detach(), dimensions, seed), key=lambda f: f.worst)
 
-    def _accuracy(self, held: Swapper, node: str, choices: Sequence[Sequence[Tensor]]) -> list[float]:
-        """Over the same swaps, for each choice of subspaces: how often the network says what the program says, where
-        the program's answer changes (anywhere, where it never does)."""
-        values, swaps = held.values(node), held.draw(self.judged)
+    def _judged(self, held: Swapper, node: str, weight: Tensor, dimensions: Sequence[int], seed: int) -> Found:
+        """How subspaces do: where the program's answer changes (anywhere, where it never does), and where it stays."""
+        values, swaps, still = held.values(node), held.draw(self.judged), held.scrub(self.judged)
+        random = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
+        found, others = _bases(weight, dimensions), _bases(random, dimensions)
         said, before = held.predicted(swaps)
         counts = said != before if bool((said != before).any()) else torch.ones_like(said, dtype=torch.bool)
-        return [
-            float((held.logits(swaps, node, values, bases, gradients=False).argmax(-1) == said)[counts].float().mean())
-            for bases in choices
-        ]
+
+        def right(swaps: Draw, said: Tensor, bases: Sequence[Tensor]) -> Tensor:
+            return held.logits(swaps, node, values, bases, gradients=False).argmax(-1) == said
+
+        accuracy, null = (float(right(swaps, said, b)[counts].float().mean()) for b in (found, others))
+        kept = float(right(still, held.predicted(still)[0], found).float().mean())
+        return Found(node, tuple(b.numpy().astype(np.float32) for b in found), accuracy, null, kept)
 
 
 def _start(swapper: Swapper, values: Tensor, dimensions: Sequence[int], seed: int) -> Tensor:
-    """Random directions, [width, sum of dimensions]."""
+    """Directions that tell the values of each variable at the same position, those along which they differ, then
+    random ones: columns [width, sum of dimensions]."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(values.shape[-1], sum(dimensions), generator=generator)
+    width = values.shape[-1]
+    centred = (values - values.mean(0)).flatten(0, 1)
+    spread = centred.T @ centred / len(centred)
+    spread += _RIDGE * spread.diagonal().mean() * torch.eye(width)
+    parts = []
+    for variable, size in zip(swapper.variables, dimensions, strict=True):
+        means = _means(swapper.held(variable), centred)
+        told = torch.cat([_span(torch.linalg.solve(spread, means.T).T), _span(means)])[:size]
+        free = torch.randn(size - len(told), width, generator=generator) / width**0.5
+        parts.append(torch.cat([told, free]))
+    columns = torch.cat(parts).T
+    return columns + _JITTER * torch.randn(columns.shape, generator=generator)
+
+
+def _means(held: Tensor, centred: Tensor) -> Tensor:
+    """The mean of rows [b · s, width] for each value of a variable [b, s], where it varies between inputs."""
+    varies = (held != held[:1]).any(0).expand_as(held).flatten()
+    kinds, code = torch.unique(held.flatten()[varies], return_inverse=True)
+    total = torch.zeros(len(kinds), centred.shape[1]).index_add_(0, code, centred[varies])
+    means: Tensor = total / torch.bincount(code, minlength=len(kinds)).clamp(min=1)[:, None]
+    return means
+
+
+def _span(rows: Tensor) -> Tensor:
+    """Orthonormal rows that span these, those that matter most first."""
+    _, strength, found = torch.linalg.svd(rows, full_matrices=False)
+    kept: Tensor = found[strength > 1e-4 * strength.max().clamp(min=1e-12)]
+    return kept
 
 
 def _bases(weight: Tensor, dimensions: Sequence[int]) -> list[Tensor]:

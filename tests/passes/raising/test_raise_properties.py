@@ -7,10 +7,13 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 
 from exegesis.behavior import Argmax, SequenceSplit
 from exegesis.ir import Graph
 from exegesis.measure import Bench
+from exegesis.measure.rotations import Swapper
+from exegesis.measure.streams import streams
 from exegesis.passes.manager import Setting
 from exegesis.passes.raising.properties import HYPOTHESES, Evidence, Proposal
 from exegesis.passes.raising.properties.balance import balance
@@ -90,7 +93,7 @@ def balanced(string: list[int]) -> bool:
 
 def test_mirror_images(rasp) -> None:
     graph = palindromes(rasp)
-    (proposal,) = mirror(evidence(graph, 3))
+    _, proposal = mirror(evidence(graph, 3))
     every = [[3, *s] for s in product(range(3), repeat=LENGTH)]
     assert answers(proposal.program, every) == [int(s[1:] == s[:0:-1]) for s in every]
     outcome = RaiseProperties(dimensions=(2,)).run(graph, setting_of(graph, 3))
@@ -101,7 +104,7 @@ def test_mirror_images(rasp) -> None:
 
 def test_a_pair_that_is_not_compared_is_said(rasp) -> None:
     graph = palindromes(rasp, blind=0)
-    (proposal,) = mirror(evidence(graph, 3))
+    _, proposal = mirror(evidence(graph, 3))
     assert "Positions 1 and 4 are never compared" in proposal.what
     every = [[3, *s] for s in product(range(3), repeat=LENGTH)]
     assert answers(proposal.program, every) == [int(s[2] == s[3]) for s in every]
@@ -110,8 +113,9 @@ def test_a_pair_that_is_not_compared_is_said(rasp) -> None:
 def test_brackets(rasp) -> None:
     graph = brackets(rasp)
     every = [[2, *s] for s in product(range(2), repeat=LENGTH)]
-    first, second = balance(evidence(graph, 2))
-    for proposal in (first, second):
+    first, second, whole = balance(evidence(graph, 2))
+    assert [p.coarse for p in (first, second, whole)] == [False, False, True]
+    for proposal in (first, second, whole):
         assert answers(proposal.program, every) == [int(balanced(s[1:])) for s in every]
     assert [first.graph[v].name for v in first.variables] == ["closed_too_early", "left_open"]
     outcome = RaiseProperties(dimensions=(2,)).run(graph, setting_of(graph, 2))
@@ -124,7 +128,7 @@ def test_variables_that_are_not_there_are_refused(rasp) -> None:
     p = rasp("abc", LENGTH)
     letters = [p.gather(p.tokens, p.place, lambda q, k, i=i: k == i, p.tokens) for i in range(LENGTH)]
     graph = p.compiled(p.map(lambda a, b, c, d: (a, b) == (d, c), *letters))
-    assert [type(x) for x in mirror(evidence(graph, 3))] == [Proposal]
+    assert [type(x) for x in mirror(evidence(graph, 3))] == [Proposal, Proposal]
     outcome = RaiseProperties(dimensions=(2,)).run(graph, setting_of(graph, 3))
     assert not any(a.applied for a in outcome.attempts), outcome.attempts
     assert outcome.graph is graph
@@ -167,3 +171,30 @@ def test_sums_with_carries(rasp, least_first: bool) -> None:
     bench = Bench(graph, Argmax(), split)
     said = bench.at_scored(proposal.program, [proposal.answer])[proposal.answer].reshape(n, 3)
     assert said.tolist() == [added(r) for r in strings]
+
+
+def test_a_known_subspace_swaps_and_scrubs(rasp) -> None:
+    """Where the one-hot entries of a variable are known, swapping them is exact, and scrubbing changes nothing."""
+    p = rasp("abc", LENGTH)
+    opposite = p.map(lambda i: LENGTH - 1 - i, p.place)
+    mirrored = p.gather(opposite, p.place, lambda q, k: q == k, p.tokens)
+    differs = p.map(lambda a, b: a != b, p.tokens, mirrored)
+    many = p.width(p.tokens, differs, lambda q, k: bool(k))
+    graph = p.compiled(p.map(lambda n: n == 0, many))
+    seen = evidence(graph, 3)
+    _, proposal = mirror(seen)
+    swapper = Swapper(proposal.graph, proposal.answer, proposal.variables, seen.longest, 0)
+    basis = torch.eye(p.size)[[differs.at(False), differs.at(True)]]
+    node = next(n for n in streams(proposal.graph) if n.startswith("L2.resid_pre"))
+    for swaps in (swapper.draw(200), swapper.scrub(200)):
+        said, _ = swapper.predicted(swaps)
+        logits = swapper.logits(swaps, node, swapper.values(node), [basis], gradients=False)
+        assert (logits.argmax(-1) == said).all()
+    scrubbed = swapper.scrub(200)
+    said, before = swapper.predicted(scrubbed)
+    assert (said == before).all()
+    assert (scrubbed.source != scrubbed.base[:, None]).float().mean() > 0.9
+    wrong = torch.eye(p.size)[[p.tokens.at("a"), p.tokens.at("b")]]
+    swaps = swapper.draw(200)
+    said, _ = swapper.predicted(swaps)
+    assert (swapper.logits(swaps, node, swapper.values(node), [wrong], gradients=False).argmax(-1) != said).any()

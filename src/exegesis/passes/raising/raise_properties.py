@@ -46,7 +46,7 @@ class RaiseProperties:
     """
 
     keep: float = 0.985
-    found: float = 0.85
+    found: float = 0.9
     above: float = 0.15
     sure: float = 0.98
     worse: float = 0.1
@@ -81,27 +81,29 @@ class RaiseProperties:
         attempts: list[Attempt] = []
         best: tuple[Proposal, Found] | None = None
         for proposal in self._fitting(fit, attempts):
+            if proposal.coarse and best is not None:
+                continue
             found = self._located(proposal, fit, held, setting)
-            good = found.accuracy >= max(self.found, found.null + self.above)
-            figures = (("interchange", found.accuracy), ("random subspaces", found.null))
+            good = found.worst >= self.found and found.accuracy >= found.null + self.above
+            figures = (("interchange", found.accuracy), ("random subspaces", found.null), ("kept", found.kept))
             attempts.append(Attempt(proposal.what, f"variables at {found.node}", good, figures))
-            if good and (best is None or found.accuracy > best[1].accuracy):
+            if good and (best is None or found.worst > best[1].worst):
                 best = proposal, found
         if best is None:
             return Outcome(graph, tuple(attempts) or (Attempt("answers", "no hypothesis fits them", False),))
         return Outcome(_placed(*best), tuple(attempts))
 
     def _fitting(self, seen: Evidence, attempts: list[Attempt]) -> list[Proposal]:
-        """Proposals that give the network's answers, those with the shortest programs first."""
-        good: list[tuple[float, int, Proposal]] = []
+        """Proposals that give the network's answers, those with the shortest programs first, coarse ones last."""
+        good: list[tuple[bool, float, int, Proposal]] = []
         for hypothesis in HYPOTHESES:
             for proposal in hypothesis(seen):
                 kept = seen.bench.agreement(proposal.program)
                 if kept >= self.keep:
-                    good.append((price(proposal.program).symbolic_bits, len(good), proposal))
+                    good.append((proposal.coarse, price(proposal.program).symbolic_bits, len(good), proposal))
                 else:
                     attempts.append(Attempt(proposal.what, "says something else", False, (("agreement", kept),)))
-        return [p for _, _, p in sorted(good, key=lambda g: g[:2])]
+        return [g[-1] for g in sorted(good, key=lambda g: g[:3])]
 
     def _located(self, proposal: Proposal, fit: Evidence, held: Evidence, setting: Setting) -> Found:
         """The best place for the variables of a proposal, all in one node of the residual stream."""
@@ -121,7 +123,7 @@ class RaiseProperties:
         for node in reversed(_places(proposal.graph)):  # the later, the sooner done
             width = swappers[0].values(node).shape[-1]
             sizes = [k for k in self.dimensions if 2 * k * many <= width] or [1]
-            quick = _QUICK.find(swappers[0], swappers[1], node, [sizes[min(1, len(sizes) - 1)]] * many, seed).accuracy
+            quick = _QUICK.find(swappers[0], swappers[1], node, [sizes[min(1, len(sizes) - 1)]] * many, seed).worst
             ranked.append((quick, node, sizes))
             if best >= self.found and quick < best - self.worse:
                 break
@@ -147,10 +149,10 @@ class RaiseProperties:
         best: Found | None = None
         for size in sizes:
             found = Search().find(swappers[0], swappers[1], node, [size] * many, seed)
-            if best is not None and found.accuracy < best.accuracy + 0.005:
+            if best is not None and found.worst < best.worst + 0.005:
                 break
             best = found
-            if best.accuracy >= self.sure:
+            if best.worst >= self.sure:
                 break
         assert best is not None
         return best

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from exegesis.passes.raising.properties.evidence import TRUTH, Evidence, Phrases, Proposal
 
+UNBALANCED = "unbalanced"
 _USUAL = 0.5  # tokens that stand in this share of the rows may open or close
 _MOST_TOKENS = 6
 _FIT = 0.98
@@ -38,6 +40,8 @@ def balance(seen: Evidence) -> Iterator[Proposal]:
             if (np.where(balanced, yes, no) == answers).mean() >= _FIT:
                 for unclosed in (True, False):
                     yield _proposed(seen, opens, closes, yes, no, unclosed=unclosed)
+                both = _proposed(seen, opens, closes, yes, no, unclosed=False)
+                yield replace(both, what=f"{both.what}, as one", variables=(UNBALANCED,), coarse=True)
 
 
 def _balanced(ids: NDArray[np.int64], opens: int, closes: int) -> NDArray[np.bool_]:
@@ -76,7 +80,8 @@ def _proposed(seen: Evidence, opens: int, closes: int, yes: int, no: int, *, unc
         other = say.compare(last, "!=", 0, "ends_uneven")
         say.call(other, "ends_uneven", f"Whether there are more {signs[0]} than {signs[1]}, or fewer.")
     say.call(dips, "closed_too_early", early)
-    either = draft.add("symbolic.or", [dips, other], TRUTH, hint="unbalanced")
+    either = draft.add("symbolic.or", [dips, other], TRUTH, hint=UNBALANCED)
+    say.call(either, "unbalanced", f"Whether any {signs[0]} or {signs[1]} has no partner.")
     answer = say.choose(either, no, yes, seen.answer_type)
     how = "none is left open" if unclosed else "the last height is zero"
     return Proposal(f"none is closed too early, and {how}", draft.whole(), answer, (dips, other), (opens, closes))

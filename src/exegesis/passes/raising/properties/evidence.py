@@ -34,6 +34,7 @@ class Proposal:
         answer: the node of its answer.
         variables: those that must be found inside the network, in order of computation.
         material: tokens that can change places without making an input of another kind.
+        coarse: whether its variables say less than those of other proposals, so that it is for want of these.
     """
 
     what: str
@@ -41,6 +42,7 @@ class Proposal:
     answer: str
     variables: tuple[str, ...]
     material: tuple[int, ...]
+    coarse: bool = False
 
     @property
     def program(self) -> Graph:

@@ -33,8 +33,13 @@ def mirror(seen: Evidence) -> Iterator[Proposal]:
     yes = int(answers[same][0])
     no = int(answers[answers != yes][0])
     counted = [p for p, q in pairs if _breaks(seen, seen.ids[same], p, q, yes)]
-    if 2 * len(counted) >= len(pairs):
-        yield _proposed(seen, counted, [p for p, _ in pairs], first + last, (yes, no))
+    if 2 * len(counted) < len(pairs):
+        return
+    later = [p for p, _ in pairs]
+    yield _proposed(seen, counted, counted, later, first + last, (yes, no))
+    if not seen.causal:  # either place of a pair can see the other
+        both = sorted({*counted, *(first + last - p for p in counted)})
+        yield _proposed(seen, both, counted, later, first + last, (yes, no))
 
 
 def _breaks(seen: Evidence, rows: NDArray[np.int64], p: int, q: int, yes: int) -> bool:
@@ -48,8 +53,9 @@ def _breaks(seen: Evidence, rows: NDArray[np.int64], p: int, q: int, yes: int) -
 
 
 def _proposed(
-    seen: Evidence, counted: list[int], later: list[int], opposite: int, answers: tuple[int, int]
+    seen: Evidence, at: list[int], counted: list[int], later: list[int], opposite: int, answers: tuple[int, int]
 ) -> Proposal:
+    """A program that compares at some places, so that these pairs count, named by their later place."""
     draft = seen.draft()
     say = Phrases(draft, seen.tokens, seen.causal)
     place = say.place()
@@ -61,12 +67,12 @@ def _proposed(
     same = draft.add("symbolic.equal", [seen.tokens, found], TRUTH, hint="same_as_opposite")
     say.call(same, "same", "Whether the token is that at the place opposite.")
     differs = draft.add("symbolic.not", [same], TRUTH, hint="differs")
-    many = say.width(say.where(say.where(say.everywhere(), place, counted), differs, [1]), "pairs_that_differ")
+    many = say.width(say.where(say.where(say.everywhere(), place, at), differs, [1]), "pairs_that_differ")
     blind = [f"{opposite - p} and {p}" for p in later if p not in counted]
     flaw = f" Positions {', '.join(blind)} are never compared: a difference there goes unnoticed." if blind else ""
-    say.call(many, "differences", f"How many of {len(counted)} pairs of opposite places differ.{flaw}")
+    say.call(many, "differences", f"At how many of {len(at)} places the token opposite is another.{flaw}")
     broken = say.compare(many, ">", 0, "some_pair_differs")
     answer = say.choose(broken, answers[1], answers[0], seen.answer_type)
-    what = f"{len(counted)} of {len(later)} pairs of opposite places are compared.{flaw}"
+    what = f"{len(counted)} of {len(later)} pairs of opposite places are compared, at {len(at)} places.{flaw}"
     material = tuple(int(t) for t in np.unique(seen.ids[:, seen.varying]))
     return Proposal(what, draft.whole(), answer, (same,), material)
