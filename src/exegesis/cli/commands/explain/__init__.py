@@ -10,9 +10,10 @@ from exegesis.cli.commands.explain.examples import examples
 from exegesis.cli.commands.explain.features import features
 from exegesis.cli.commands.explain.saliency import saliency
 from exegesis.cli.commands.explain.scoreboard import scoreboard
+from exegesis.cli.commands.explain.what_if import what_if
 
 # A new subcommand is one file and one name here; dashes stand for underscores.
-SUBCOMMANDS: tuple[Callable[..., None], ...] = (examples, features, saliency, scoreboard)
+SUBCOMMANDS: tuple[Callable[..., None], ...] = (examples, features, saliency, scoreboard, what_if)
 
 explain = typer.Typer(
     name="explain",
