@@ -41,6 +41,7 @@ def saliency(
     seed: int = 0,
     chunk: int | None = None,
     retrain: Retrain | None = None,
+    may_retrain: bool = True,
 ) -> Attribution:
     """What each part of some inputs does for what a network gives, put to the test.
 
@@ -55,6 +56,7 @@ def saliency(
         seed: of everything that is drawn.
         chunk: how many rows go through the network at a time; None to measure what is best.
         retrain: trains a network like this one on a behaviour, from a seed; networks of the zoo bring their own.
+        may_retrain: whether networks of the zoo may be trained again for it, which takes seconds to minutes.
 
     Raises:
         InputError: something that does not exist or does not fit, or a method that is undefined here.
@@ -72,7 +74,7 @@ def saliency(
         seed=seed,
         chunk=chunk,
         lift=lifter(signal, split),
-        retrain=retrain or retraining(loaded),
+        retrain=retrain or (retraining(loaded) if may_retrain else None),
     )
 
 
@@ -88,12 +90,13 @@ def scoreboard(
     seed: int = 0,
     chunk: int | None = None,
     retrain: Retrain | None = None,
+    may_retrain: bool = True,
     watch: Callable[[str], None] = lambda method: None,
 ) -> Scoreboard:
     """Which attribution methods may be trusted on a network: every method against every check.
 
     Args:
-        network, behavior, split, index, target, checks, seed, chunk, retrain: as for `saliency`.
+        network, behavior, split, index, target, checks, seed, chunk, retrain, may_retrain: as for `saliency`.
         methods: which to try, by name or made; None for all.
         watch: told the name of each method before its turn.
     """
@@ -110,7 +113,7 @@ def scoreboard(
         seed=seed,
         chunk=chunk,
         lift=lifter(signal, split),
-        retrain=retrain or retraining(loaded),
+        retrain=retrain or (retraining(loaded) if may_retrain else None),
         watch=watch,
     )
 
@@ -145,15 +148,19 @@ def _lifted(model: Model, behavior: Behavior, split: str) -> Graph:
 
 
 def retraining(network: Network) -> Retrain | None:
-    """Training for networks of the zoo, by their own scripts; None for others."""
+    """Training for networks of the zoo, by their own scripts; None for others. Each is trained once."""
     if not network.name.startswith("zoo:"):
         return None
     from exegesis.zoo.training import fit
 
     recipe = import_module(f"exegesis.zoo.train_{network.name.removeprefix('zoo:')}").RECIPE
+    kept: dict[tuple[str, int], Network] = {}  # many methods ask for the same one
 
     def retrain(behavior: Behavior, seed: int) -> Network:
-        return Network(fit(recipe, behavior, seed, recipe.steps), network.name)
+        key = (behavior.fingerprint(), seed)
+        if key not in kept:
+            kept[key] = Network(fit(recipe, behavior, seed, recipe.steps), network.name)
+        return kept[key]
 
     return retrain
 

@@ -20,6 +20,10 @@ CHUNK = typer.Option(
     "--chunk", metavar="N", help="Rows through the network at a time; measured unless told.", show_default=False, min=1
 )
 
+RETRAIN = typer.Option(
+    "--retrain/--no-retrain", help="Train networks of the zoo again, for the checks that ask for it: takes a minute."
+)
+
 
 def rows_of(text: str | None) -> list[int] | None:
     """`7`, `0:16` or `3,5,8` as a list of rows. Raises InputError on anything else."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exegesis.cli.commands.explain.options import CHUNK, INDEX, POSITION, SPLIT, TARGET, rows_of
+from exegesis.cli.commands.explain.options import CHUNK, INDEX, POSITION, RETRAIN, SPLIT, TARGET, rows_of
 from exegesis.cli.guard import DOES_NOT_HOLD, HOLDS, guarded
 from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, QUIET, SEED, behavior_of
 from exegesis.ir import InputError
@@ -37,6 +37,7 @@ def saliency(
         typer.Option("--out", "-o", metavar="DIR", help="Write values, checks and a picture here.", show_default=False),
     ] = None,
     chunk: Annotated[int | None, CHUNK] = None,
+    may_retrain: Annotated[bool, RETRAIN] = True,
     seed: Annotated[int, SEED] = 0,
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
@@ -67,6 +68,7 @@ def saliency(
         layer=layer,
         seed=seed,
         chunk=chunk,
+        may_retrain=may_retrain,
     )
     if out is not None:
         found.save(out)

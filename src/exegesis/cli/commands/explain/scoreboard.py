@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from exegesis.cli.commands.explain.options import CHUNK, INDEX, SPLIT, TARGET, rows_of
+from exegesis.cli.commands.explain.options import CHUNK, INDEX, RETRAIN, SPLIT, TARGET, rows_of
 from exegesis.cli.guard import HOLDS, guarded
 from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, QUIET, SEED, behavior_of
 
@@ -31,6 +31,7 @@ def scoreboard(
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw it as `.svg` or `.png`.", show_default=False)
     ] = None,
     chunk: Annotated[int | None, CHUNK] = None,
+    may_retrain: Annotated[bool, RETRAIN] = True,
     seed: Annotated[int, SEED] = 0,
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
@@ -55,6 +56,7 @@ def scoreboard(
         index=rows_of(index),
         target=Target.parse(target),
         chunk=chunk,
+        may_retrain=may_retrain,
         seed=seed,
         watch=(lambda name: None) if quiet or as_json else (lambda name: typer.echo(f"… {name}", err=True)),
     )

@@ -1,0 +1,93 @@
+"""`exegesis explain saliency` and `exegesis explain scoreboard`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from exegesis.cli.commands.explain.options import rows_of
+from exegesis.ir import InputError
+
+Command = Callable[..., Any]
+
+
+def test_values_checks_and_a_picture_are_written(exegesis: Command, tmp_path: Path) -> None:
+    shown = exegesis(
+        "explain", "saliency", "zoo:majority", "--method", "gradient-x-input", "--index", "0:3", "--chunk", "8",
+        "--out", f"{tmp_path}/x",
+    )  # fmt: skip
+    assert shown.code in (0, 1), shown.err
+    assert "cascading randomisation:" in shown.out
+    assert {p.name for p in (tmp_path / "x").iterdir()} == {"explanation.json", "arrays.safetensors", "picture.svg"}
+    record = json.loads((tmp_path / "x" / "explanation.json").read_text())
+    assert record["provenance"]["method"] == "gradient-x-input"
+    assert (shown.code == 0) == (record["status"] == "shown")
+    arrays = load_file(tmp_path / "x" / "arrays.safetensors")
+    assert arrays["values"].shape == arrays["tokens"].shape
+    assert np.isfinite(arrays["values"][arrays["tokens"] >= 0]).all()
+
+
+def test_json_alone_and_exit_1_for_what_is_marked(exegesis: Command) -> None:
+    shown = exegesis(
+        "explain",
+        "saliency",
+        "zoo:convnet",
+        "-m",
+        "guided-backprop",
+        "-i",
+        "0:4",
+        "--chunk",
+        "8",
+        "--no-retrain",
+        "--json",
+    )
+    record = json.loads(shown.out)
+    assert record["status"] == "marked"
+    assert shown.code == 1
+    assert any("redraws the input" in note for note in record["notes"])
+
+
+def test_the_scoreboard_is_drawn_and_written(exegesis: Command, tmp_path: Path) -> None:
+    shown = exegesis(
+        "explain", "scoreboard", "zoo:majority", "-m", "gradient", "-m", "grad-cam", "-i", "0:2",
+        "--chunk", "8", "--out", f"{tmp_path}/s.json", "--plot", f"{tmp_path}/s.svg",
+    )  # fmt: skip
+    assert shown.code == 0, shown.err
+    assert "Undefined here: Grad-CAM" in shown.out
+    assert (tmp_path / "s.svg").read_text().lstrip().startswith("<?xml")
+    assert json.loads((tmp_path / "s.json").read_text())["network"] == "zoo:majority"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--method", "magic"), "There is no method 'magic'"),
+        (("--target", "99"), "There is no output 99"),
+        (("--target", "best"), "A target is `answer`"),
+        (("--index", "0:2:3"), "Rows are given as"),
+        (("--index", "9999"), "has no row 9999"),
+        (("--split", "nope"), "has no split nope"),
+        (("--position", "99"), "There is no position 99"),
+        (("--layer", "nope"), "Which channel of the layer"),
+        (("--layer", "nope", "--target", "1"), "has no module 'nope'"),
+        (("--method", "grad-cam"), "has none over images"),
+    ],
+)
+def test_wrong_input_is_one_sentence(exegesis: Command, more: tuple[str, ...], said: str) -> None:
+    shown = exegesis("explain", "saliency", "zoo:majority", "--index", "0", *more)
+    assert shown.code == 2
+    assert said in shown.err
+    assert len(shown.err.strip().splitlines()) == 1
+
+
+def test_rows() -> None:
+    assert rows_of(None) is None
+    assert rows_of("7") == [7]
+    assert rows_of("0:3, 9") == [0, 1, 2, 9]
+    for wrong in ("", "a", "1:", "-1"):
+        with pytest.raises(InputError):
+            rows_of(wrong)
