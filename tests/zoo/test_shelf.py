@@ -15,7 +15,7 @@ from exegesis.ir import InputError
 from exegesis.zoo.shelf import folder
 
 WIDE = ["dense_plain", "dense_dropout", "dense_pruned", "dense_l1"]
-NAMES = ["majority", "copy", "digits", *WIDE, "convnet"]
+NAMES = ["majority", "copy", "digits", *WIDE, "convnet", "residual", "gru"]
 FLOORS = {"majority": {"test": 0.995, "long": 0.98}, "copy": {"test": 0.995, "long": 0.98}, "digits": {"test": 0.95}}
 MAJORITY = folder("majority") / "weights.safetensors"
 
@@ -28,7 +28,7 @@ def accuracy(name: str, split: str) -> float:
         if not behavior.is_sequence:
             rows = behavior.arrays(split)
             assert rows.y is not None
-            said = network(torch.tensor(rows.stored / 16.0, dtype=torch.float32)).argmax(-1)
+            said = network(torch.tensor(rows.stored / rows.scale, dtype=torch.float32)).argmax(-1)
             return float((said.numpy() == rows.y).mean())
         for row in behavior.sequences(split):
             logits = network(torch.tensor([row.input_ids]), torch.tensor([row.position_ids]))[0, row.scored]

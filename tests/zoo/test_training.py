@@ -16,7 +16,9 @@ from exegesis.zoo import (
     train_dense_plain,
     train_dense_pruned,
     train_digits,
+    train_gru,
     train_majority,
+    train_residual,
 )
 from exegesis.zoo.training import Recipe, fit, main
 from exegesis.zoo.wide_digits import loss_with_l1, prune
@@ -26,6 +28,8 @@ SCRIPTS = (
     train_majority,
     train_copy,
     train_digits,
+    train_gru,
+    train_residual,
     train_dense_plain,
     train_dense_dropout,
     train_dense_pruned,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 NETWORK = typer.Argument(
     metavar="NETWORK",
-    help="A Hugging Face folder, `file.py:function` that returns a module, or `zoo:name`.",
+    help="A Hugging Face folder, `file.py:function` that returns a module, `model.onnx`, or `zoo:name`.",
     show_default=False,
 )
 RUN = typer.Argument(metavar="RUN", help="A folder that `exegesis decompile` wrote.", show_default=False)

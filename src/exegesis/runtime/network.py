@@ -170,7 +170,7 @@ def load(spec: str | Path | nn.Module, *, device: str = "cpu") -> Network:
 
     Args:
         spec: a Hugging Face folder, `file.py:function` (the function takes nothing and returns an `nn.Module`),
-            `zoo:name`, or a module, which is itself put into evaluation mode.
+            a `.onnx` file, `zoo:name`, or a module, which is itself put into evaluation mode.
         device: where to put it.
 
     Returns:
@@ -204,7 +204,11 @@ def _module(spec: str | Path | nn.Module) -> tuple[nn.Module, str]:
         return build_from_file(file, function), f"{file.parent.name}/{file.name}:{function}"
     if text.endswith(".py"):
         raise InputError(f"{text} is a Python file: say which of its functions builds the network, as in {text}:build.")
+    if text.endswith(".onnx"):
+        from exegesis.runtime.onnx_file import OnnxNetwork
+
+        return OnnxNetwork(Path(text)), Path(text).name
     folder = Path(text)
     if not folder.is_dir():
-        raise InputError(f"{text} is no network: a folder, file.py:function or zoo:name is needed.")
+        raise InputError(f"{text} is no network: a folder, file.py:function, model.onnx or zoo:name is needed.")
     return load_folder(folder), folder.resolve().name

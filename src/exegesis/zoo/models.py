@@ -158,3 +158,61 @@ class ConvolvedDigits(nn.Module):
         h = F.max_pool2d(F.relu(self.conv2(h)), 2)
         logits: Tensor = self.logits(self.dropout(F.relu(self.hidden(h.flatten(1)))))
         return logits
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions of 3 × 3 with batch normalisation, beside what they read. [b, c, h, w] to [b, out, h/s, w/s].
+
+    Args:
+        channels: read and given.
+        stride: of the first convolution; where the shape changes, the shortcut is a convolution of 1 × 1.
+    """
+
+    def __init__(self, channels: tuple[int, int], stride: int = 1) -> None:
+        super().__init__()
+        before, after = channels
+        self.conv1 = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(after)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or before != after:
+            self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
+        return F.relu(h + self.shortcut(x))
+
+
+class ResidualShapes(nn.Module):
+    """A small residual network: pictures of 16 × 16 pixels in [0, 1], [b, 3, 16, 16], to logits [b, 4]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.blocks = nn.Sequential(ResidualBlock((8, 8)), ResidualBlock((8, 16), 2), ResidualBlock((16, 16)))
+        self.logits = nn.Linear(16, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.blocks(F.relu(self.norm(self.conv(x))))
+        logits: Tensor = self.logits(F.adaptive_avg_pool2d(h, 1).flatten(1))
+        return logits
+
+
+class RowReader(nn.Module):
+    """A GRU over the rows of an image: [b, 8, 8] to logits [b, 10] from its last state.
+
+    Args:
+        width: of the state.
+    """
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.gru = nn.GRU(8, width, batch_first=True)
+        self.logits = nn.Linear(width, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        states, _ = self.gru(x)
+        logits: Tensor = self.logits(states[:, -1])
+        return logits

@@ -14,7 +14,15 @@ from torch import nn
 from exegesis.behavior import Behavior
 from exegesis.ir import InputError
 from exegesis.zoo.cards import Card
-from exegesis.zoo.models import ConvolvedDigits, CopyingTransformer, CountingTransformer, DenseDigits, WideDigits
+from exegesis.zoo.models import (
+    ConvolvedDigits,
+    CopyingTransformer,
+    CountingTransformer,
+    DenseDigits,
+    ResidualShapes,
+    RowReader,
+    WideDigits,
+)
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "majority": CountingTransformer,
@@ -25,6 +33,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "dense_pruned": WideDigits,
     "dense_l1": WideDigits,
     "convnet": ConvolvedDigits,
+    "residual": ResidualShapes,
+    "gru": RowReader,
 }
 
 
@@ -83,7 +93,8 @@ def build(name: str, weights: Path | None = None) -> nn.Module:
     if {key: value.shape for key, value in tensors.items()} != needed:
         raise InputError(f"{path} does not hold the weights of {name}: names or shapes differ.")
     for key, value in tensors.items():
-        if value.dtype != torch.float32 or not value.isfinite().all():
+        counts = value.dtype == torch.int64 and key.endswith("num_batches_tracked")  # of a batch normalisation
+        if not counts and (value.dtype != torch.float32 or not value.isfinite().all()):
             raise InputError(f"{path}: tensor {key} is not finite float32.")
     network.load_state_dict(tensors, assign=True)
     return network.eval()
