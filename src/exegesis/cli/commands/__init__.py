@@ -12,11 +12,23 @@ from exegesis.cli.commands.decompile import decompile
 from exegesis.cli.commands.diff import diff
 from exegesis.cli.commands.explain import explain
 from exegesis.cli.commands.hunt import hunt
+from exegesis.cli.commands.lesion import lesion
 from exegesis.cli.commands.lift import lift
 from exegesis.cli.commands.modules import modules
 from exegesis.cli.commands.show import show
 from exegesis.cli.commands.verify import verify
 from exegesis.cli.commands.zoo import zoo
 
-COMMANDS: tuple[Callable[..., None], ...] = (decompile, show, verify, lift, compress, modules, concepts, diff, zoo)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    decompile,
+    show,
+    verify,
+    lift,
+    compress,
+    modules,
+    concepts,
+    lesion,
+    diff,
+    zoo,
+)
 GROUPS: tuple[typer.Typer, ...] = (explain, hunt)
