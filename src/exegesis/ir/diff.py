@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from exegesis.ir.graph import Array, Function, Graph, Json, Level, Node
+from exegesis.ir.heads import HEADS, heads_told
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Diff:
         tensors_added, tensors_removed, tensors_changed: likewise for tensors, by name.
         functions_added, functions_removed, functions_changed: likewise for functions, by name.
         program: what else differs: outputs, axes, meta.
+        heads: in words, what heads of the network do otherwise, where passes noted that.
     """
 
     added: tuple[Node, ...]
@@ -67,6 +69,7 @@ class Diff:
     functions_removed: tuple[str, ...]
     functions_changed: Mapping[str, tuple[Change, ...]]
     program: tuple[Change, ...]
+    heads: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return any(getattr(self, f.name) for f in fields(self))
@@ -75,6 +78,7 @@ class Diff:
         return "\n".join(self._lines()) or "no difference"
 
     def _lines(self) -> Iterator[str]:
+        yield from (f"* {told}" for told in self.heads)
         yield from (f"- {_line(n)}" for n in self.removed)
         yield from (f"+ {_line(n)}" for n in self.added)
         yield from (f"> {before} is now {after}" for before, after in self.renamed)
@@ -113,6 +117,7 @@ def diff(a: Graph, b: Graph) -> Diff:
         functions_removed=tuple(name for name in old_functions if name not in new_functions),
         functions_changed={name: changes for name, changes in function_changes.items() if changes},
         program=_program_changes(a, b, now),
+        heads=heads_told(a, b),
     )
 
 
@@ -159,6 +164,8 @@ def _program_changes(a: Graph, b: Graph, now: Mapping[str, str]) -> tuple[Change
     for what, old, new in (("axis", a.axes, b.axes), ("meta", a.meta, b.meta)):
         for key in sorted({*old, *new}):
             before, after = _plain(old.get(key)), _plain(new.get(key))
+            if what == "meta" and key == HEADS and HEADS in old and HEADS in new:
+                continue  # told in words
             if before != after or (key in old) != (key in new):
                 found.append(Change(f"{what} {key}", before, after))
     return tuple(found)

@@ -18,15 +18,17 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from exegesis.ir import Axis, Graph, Level, Site, Type
+from exegesis.ir import Axis, Graph, Json, Level, Site, Type
 from exegesis.measure import Bench
 from exegesis.passes.draft import Draft
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 from exegesis.passes.raising.head_view import SEQUENCE, HeadView
 from exegesis.passes.raising.heads import Block, attention_blocks, splice_head, write_weight
+from exegesis.passes.raising.looks import looks
 from exegesis.passes.raising.selectors import PARTITIONS, SELECTORS
 
 NAME = "raise_heads"
+_NAMELESS = 0.5  # of two halves of a head's attention, a description has to hit the larger
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ def _raise_one(state: _State, block: Block, head: int, number: int, bench: Bench
     ]
     close = sorted(close, key=lambda t: t.distance)[: settings.views]
     standin = next((t for t in faithful if t in close), None)
+    _tell(state, draft, block, label, tried, standin)
     if standin is None and not needed and not close:
         _drop(state, block, head, mean)
         state.attempts.append(Attempt(label, f"not needed: its mean keeps {idle:.4f} of the answers", True, figures))
@@ -147,6 +150,28 @@ def _raise_one(state: _State, block: Block, head: int, number: int, bench: Bench
         Attempt(label, f"{standin.selector} over {value} keeps {standin.kept:.4f} of the answers", True, figures)
     )
     return True
+
+
+def _tell(
+    state: _State, draft: Draft, block: Block, label: str, tried: Sequence[_Tried], standin: _Tried | None
+) -> None:
+    """Notes in words where a head looks, how much of its attention that is, and whether it could be replaced.
+
+    A head that stays as it is has it as a comment too: what is legible of a part that is not.
+    """
+    best = standin or min(tried, key=lambda t: t.distance)
+    if best.distance > _NAMELESS:
+        told: dict[str, Json] = {"looks at": None, "share": None, "replaced": False}
+    else:
+        share = round(1 - best.distance, 3)
+        told = {"looks at": looks(draft, best.selector), "share": share, "replaced": standin is not None}
+    heads = {**state.graph.meta.get("heads", {}), label: told}
+    nodes = state.graph.nodes
+    if standin is None and told["looks at"]:
+        line = f"{label} looks mostly ({100 * (1 - best.distance):.0f} %) at {told['looks at']}."
+        nodes = tuple(replace(n, doc="\n".join((*n.doc.splitlines(), line))) if n.id == block.mix else n for n in nodes)
+    state.graph = replace(state.graph, nodes=nodes, meta={**state.graph.meta, "heads": heads})
+    draft.graph = state.graph
 
 
 def _try(

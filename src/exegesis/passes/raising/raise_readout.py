@@ -26,7 +26,7 @@ from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 from exegesis.passes.raising.exchanges import Exchanges
 from exegesis.passes.raising.head_view import SELECTOR, SEQUENCE
 from exegesis.passes.raising.observations import Observations
-from exegesis.passes.raising.readouts import Readout, propose
+from exegesis.passes.raising.readouts import CASES, Readout, propose
 
 NAME = "raise_readout"
 _PERIODS = (2, 3, 4)
@@ -42,7 +42,7 @@ class RaiseReadout:
         tolerance: share of fitted positions it may get wrong.
         held_out: share of held-out positions it must get right to be accepted.
         exchanged: where the network follows a readout less often than this when variables change hands, one is sought
-            that knows what becomes of exchanged variables,
+            that knows what becomes of exchanged variables (unless it consists of cases: another tree takes long),
         tolerances: which may get these shares of its rows wrong,
         worth: and has to be followed more often by this.
         trials: how many readouts are tried on held-out rows.
@@ -84,11 +84,11 @@ class RaiseReadout:
         answer = _answer_type(graph, setting.fit)
         plain = propose(seen, tolerance=self.tolerance, answer=answer)
         best = self._best(offered, plain, seen, setting, attempts)
-        if best is not None and best.exchanged < self.exchanged:
+        if best is not None and best.attempt.outcome != CASES and best.exchanged < self.exchanged:
             nearest = propose(_nearest(seen, graph), tolerance=self.tolerance, answer=answer)
             other = self._best(offered, nearest, seen, setting, attempts)
             best = other if other is not None and other.exchanged > best.exchanged + self.worth else best
-        if best is not None and best.exchanged < self.exchanged:
+        if best is not None and best.attempt.outcome != CASES and best.exchanged < self.exchanged:
             marked, offsets = _marked(offered, best.placed)
             if (swapped := _observe_exchanged(marked, setting, offsets)) is not None:
                 found = (r for t in self.tolerances for r in propose(swapped, tolerance=t, answer=answer))

@@ -22,6 +22,7 @@ from exegesis.passes.raising.observations import Observations, error_bits
 _REFER = 6.0
 _MAX_ROWS = 24
 _MAX_CLASSES = 8
+CASES = "branched"
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def branched(seen: Observations, tolerance: float, answer: Type) -> list[Readout
     tree = grow(seen, exprs, np.ones(len(seen), bool), tolerance=tolerance, depth=3)
     if tree is None or tree.leaf is not None:
         return []
-    return [Readout("branched", tree.bits, tree.said(seen), lambda d: tree.write(d, answer))]
+    return [Readout(CASES, tree.bits, tree.said(seen), lambda d: tree.write(d, answer))]
 
 
 ARGMAX: tuple[Idiom, ...] = (always, copied, looked_up, largest, chosen)

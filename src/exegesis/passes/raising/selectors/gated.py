@@ -67,14 +67,14 @@ def _place(head: HeadView, draft: Draft, place: int | None) -> str:
 
 def _mass(head: HeadView, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean attention by category of query to the first position and to those 0, 1 … back, [size + 1, places], over
-    queries for which these are different places; and how many queries there are of each category."""
-    total, seen = torch.zeros(size + 1, _FURTHEST + 2), torch.zeros(size + 1)
+    queries for which that is not the first; and how many queries there are of each category."""
+    total, seen = torch.zeros(size + 1, _FURTHEST + 2), torch.zeros(size + 1, _FURTHEST + 2)
     for pattern, live, values in zip(head.patterns, head.live, head.variables[head.tokens], strict=True):
-        far = min(_FURTHEST + 1, pattern.shape[1] - 1)
-        asks = live[:, far:]
-        held = values.long()[:, far:][asks] + 1
-        places = [pattern[:, far:, 0], *(pattern.diagonal(-k, 1, 2)[:, far - k :] for k in range(far))]
-        mass = torch.stack(places, -1)[asks]
-        total[:, : far + 1].index_add_(0, held, mass)
-        seen += torch.bincount(held, minlength=size + 1)
-    return total / seen.clamp(min=1)[:, None], seen
+        held = values.long() + 1
+        for place in range(min(_FURTHEST + 2, pattern.shape[1])):
+            asks = live[:, max(place, 1) :]
+            mass = pattern[:, 1:, 0] if place == 0 else pattern.diagonal(1 - place, 1, 2)[:, 1:]
+            kinds = held[:, max(place, 1) :][asks]
+            total[:, place].index_add_(0, kinds, mass[asks])
+            seen[:, place] += torch.bincount(kinds, minlength=size + 1)
+    return total / seen.clamp(min=1), seen[:, 0]
