@@ -10,6 +10,8 @@ from torch import Tensor
 
 from exegesis.ir import Type
 
+_PAIRS = 500_000  # of queries and keys, enough to weigh pairs of categories by
+
 SEQUENCE = ("batch", "pos")
 SELECTOR = Type("selector", ("batch", "pos", "key"))
 
@@ -86,12 +88,20 @@ class HeadView:
     def preference_by_pair(self, query: str, key: str) -> tuple[Tensor, Tensor]:
         """The same for each category of query: [q, k] log weights, up to a constant per category of query; [q, k] how
         often a query of one category could look at a key of another."""
-        values = self.variables[query]
+        part = self.sample(_PAIRS)
+        values = part.variables[query]
         found = []
         for category in range(-1, self.sizes[query]):
-            asking = [live & (v.long() == category) for live, v in zip(self.live, values, strict=True)]
-            found.append(replace(self, live=asking).preference_by_key(key))
+            asking = [live & (v.long() == category) for live, v in zip(part.live, values, strict=True)]
+            found.append(replace(part, live=asking).preference_by_key(key))
         return torch.stack([w for w, _ in found]), torch.stack([s for _, s in found])
+
+    def sample(self, most: int) -> HeadView:
+        """Some of the batches, spread over all lengths, with about this many pairs of query and key."""
+        every = max(1, sum(p.numel() for p in self.patterns) // most)
+        kept = slice(every // 2 if len(self.patterns) > every // 2 else 0, None, every)
+        variables = {name: values[kept] for name, values in self.variables.items()}
+        return replace(self, patterns=self.patterns[kept], live=self.live[kept], variables=variables)
 
     def looking_everywhere(self) -> HeadView:
         """The same head with its attention spread evenly over all that each query sees."""

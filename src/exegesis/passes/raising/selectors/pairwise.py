@@ -13,22 +13,21 @@ _DIGITS = 3
 
 
 def pairwise(head: HeadView, draft: Draft) -> list[str]:
-    """What: keys by category, weighed differently for each category of query. Why valid: log attention depends on the
+    """What: keys by category, weighed differently for each token that asks. Why valid: log attention depends on the
     two categories; least squares give the weights. Refuses when: more than 24 pairs stand out, or weights depend on the
     query by less than a hundredth (then looking everywhere, or by the key, says the same).
     """
     found = []
-    for query in head.variables:
-        for key in head.variables:
-            weights = _weights(head, query, key)
-            if weights is None:
-                continue
-            everywhere = draft.add(
-                "symbolic.everywhere", [head.tokens], SELECTOR, {"causal": head.causal}, hint="everywhere"
-            )
-            attrs = {"weights": weights, "other": 1}
-            ends = [everywhere, query, key]
-            found.append(draft.add("symbolic.weigh_pairs", ends, SELECTOR, attrs, hint=f"weighed_{key}"))
+    for key in head.variables:
+        weights = _weights(head, head.tokens, key)
+        if weights is None:
+            continue
+        everywhere = draft.add(
+            "symbolic.everywhere", [head.tokens], SELECTOR, {"causal": head.causal}, hint="everywhere"
+        )
+        attrs = {"weights": weights, "other": 1}
+        ends = [everywhere, head.tokens, key]
+        found.append(draft.add("symbolic.weigh_pairs", ends, SELECTOR, attrs, hint=f"weighed_{key}"))
     return found
 
 
