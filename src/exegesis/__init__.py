@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from exegesis.pipeline import Program as Program
     from exegesis.pipeline.compressing import compress as compress
     from exegesis.pipeline.decompile import decompile as decompile
+    from exegesis.pipeline.explaining import saliency as saliency
+    from exegesis.pipeline.explaining import scoreboard as scoreboard
     from exegesis.runtime import load as load
 
 __version__ = "0.1.0"
 
-__all__ = ["Behavior", "Program", "__version__", "compress", "decompile", "load"]
+__all__ = ["Behavior", "Program", "__version__", "compress", "decompile", "load", "saliency", "scoreboard"]
 
 _HOME = {
     "Behavior": "exegesis.behavior",
@@ -24,6 +26,8 @@ _HOME = {
     "compress": "exegesis.pipeline.compressing",
     "decompile": "exegesis.pipeline",
     "load": "exegesis.runtime",
+    "saliency": "exegesis.pipeline.explaining",
+    "scoreboard": "exegesis.pipeline.explaining",
 }
 
 

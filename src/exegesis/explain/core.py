@@ -150,7 +150,8 @@ class Check:
         if self.value is None:
             return f"{self.name}: undefined, since {self.reason}"
         nulls = ", ".join(f"{name} {value:.3g}" for name, value in self.nulls.items())
-        said = {True: "passed", False: "FAILED", None: "for information"}[self.passed]
+        failed = "not met, which informs" if self.consequence is Consequence.INFORMS else "FAILED"
+        said = {True: "passed", False: failed, None: "for information"}[self.passed]
         asked = "" if self.threshold is None else f" ({self.bound.value} {self.threshold:.3g})"
         return f"{self.name}: {self.value:.3g}{asked}, {said}" + (f"; nulls: {nulls}" if nulls else "")
 
@@ -256,7 +257,7 @@ class Explanation:
             return f"{self.status.value.capitalize()}: " + "; ".join(c.sentence() for c in failed) + "."
         if self.status is Status.MARKED:
             return "Marked: no check that could have refuted this was made."
-        return "Shown: every check that could be made was passed."
+        return "Shown: every deciding check that could be made was passed."
 
     @property
     def arrays(self) -> Arrays:
