@@ -199,11 +199,15 @@ def test_gated_refuses_what_all_queries_do(hand: Any, rule: Rule) -> None:
     assert gated(*shown(hand, attention(tokens, rule), tokens)) == []
 
 
+@pytest.mark.parametrize("itself", [0, 1])
 @pytest.mark.parametrize("back_by", [1, 2])
-def test_resting(hand: Any, back_by: int) -> None:
-    """On a 3 once there has been one, and back before that."""
+def test_resting(hand: Any, back_by: int, itself: int) -> None:
+    """On the threes once there has been one (before, or the query itself), and back before that."""
     tokens = strings()
-    rule = lambda string, q, k: string[k] == 3 if 3 in string[: q + 1] else k == q - back_by  # noqa: E731
+
+    def rule(string: list[int], q: int, k: int) -> float:
+        return float(k < q + itself and string[k] == 3 if 3 in string[: q + itself] else k == q - back_by)
+
     patterns = attention(tokens, rule)
     head, draft = shown(hand, patterns, tokens)
     (found,) = resting(head, draft)

@@ -36,6 +36,8 @@ def _match(draft: Draft, node: Node) -> str:
 
 
 def _ordered(draft: Draft, node: Node) -> str:
+    if draft[node.inputs[0]].op == draft[node.inputs[1]].op == "component.arange" and node.attrs["is"] == "<":
+        return "everything before"
     query, key = (_variable(draft, i) for i in node.inputs)
     return f"positions where {key} {node.attrs['is']} {query} here"
 

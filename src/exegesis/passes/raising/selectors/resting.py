@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from exegesis.ir import Type
 from exegesis.passes.draft import Draft
-from exegesis.passes.raising.head_view import SELECTOR, HeadView
+from exegesis.passes.raising.head_view import SELECTOR, SEQUENCE, HeadView
 
 _FURTHEST = 4
 _MASS = 0.6
@@ -32,9 +33,13 @@ def resting(head: HeadView, draft: Draft) -> list[str]:
     back = int(mass.argmax())
     if others < _SOME * queries or mass[back] < _BEFORE:
         return []
-    everywhere = draft.add("symbolic.everywhere", [tokens], SELECTOR, {"causal": head.causal}, hint="everywhere")
+    if _on_itself(head, torch.tensor(held)) > 0.5:
+        far = draft.add("symbolic.everywhere", [tokens], SELECTOR, {"causal": head.causal}, hint="everywhere")
+    else:  # such a token does not look at itself yet
+        place = draft.add("component.arange", [tokens], Type("int", SEQUENCE), hint="place")
+        far = draft.add("symbolic.ordered", [place, place], SELECTOR, {"is": "<", "causal": True}, hint="earlier")
     attrs = {"values": held, "negated": False}
-    there_is = draft.add("symbolic.where", [everywhere, tokens], SELECTOR, attrs, hint=f"where_{tokens}")
+    there_is = draft.add("symbolic.where", [far, tokens], SELECTOR, attrs, hint=f"where_{tokens}")
     hint = "here" if back == 0 else f"back_{back}"
     before = draft.add("symbolic.back", [tokens], SELECTOR, {"by": back}, hint=hint)
     return [draft.add("symbolic.otherwise", [there_is, before], SELECTOR, hint="otherwise")]
@@ -67,3 +72,14 @@ def _mass_back(head: HeadView, held: Tensor) -> tuple[Tensor, float]:
             mass[back] += pattern.diagonal(-back, 1, 2)[asks].sum()
             seen[back] += asks.sum()
     return mass / seen.clamp(min=1), others
+
+
+def _on_itself(head: HeadView, held: Tensor) -> float:
+    """Mean attention that the first of some tokens in its row gives to itself; 1 where none is live."""
+    total = seen = 0.0
+    for pattern, live, values in zip(head.patterns, head.live, head.variables[head.tokens], strict=True):
+        found = torch.isin(values.long(), held)
+        first = live & found & (found.long().cumsum(1) == 1)
+        total += float(pattern.diagonal(0, 1, 2)[first].sum())
+        seen += float(first.sum())
+    return total / seen if seen else 1.0
