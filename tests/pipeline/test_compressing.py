@@ -30,7 +30,7 @@ def test_the_curve_of_the_digits(found: Compression) -> None:
     assert long.held >= short.held >= 0.9
     assert long.test is not None
     assert long.test > 0.95
-    assert long.numbers < found.parameters / 2
+    assert short.numbers < long.numbers < 0.8 * found.parameters
     assert long.units < 96
     assert found.at(0.95) == long
     assert found.at(0.9) == short

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from exegesis.behavior import Argmax, Behavior, StringsDomain
@@ -55,3 +56,20 @@ def test_the_same_seed_draws_the_same() -> None:
     one, two, other = (bench_rows(signal, signal.sequences("train"), s, fit=90, held=90) for s in (0, 0, 1))
     assert rows_of(one[0]) == rows_of(two[0])
     assert rows_of(one[0]) != rows_of(other[0])
+
+
+def test_few_arrays_are_mixed_and_many_are_not() -> None:
+    from exegesis.behavior import ArraySplit
+    from exegesis.pipeline.rows import FIT_ROWS, HELD_ROWS, array_rows
+
+    few = ArraySplit("train", np.arange(60, dtype=np.uint8).reshape(30, 2), scale=10.0)
+    fit, held = array_rows(few, seed=0)
+    assert (len(fit), len(held)) == (20 * 5, 10 * 5)
+    natural = np.concatenate([fit.x[:20], held.x[:10]])
+    assert {tuple(r) for r in natural} == {tuple(r) for r in few.x}
+    mixed = fit.x[20:]
+    np.testing.assert_allclose(mixed[:, 1] - mixed[:, 0], 0.1, atol=1e-5)  # true of every input, so of every mixture
+    assert fit.x[:20].min() <= mixed.min()
+    assert mixed.max() <= fit.x[:20].max()
+    many = ArraySplit("train", np.zeros((7000, 2), np.uint8))
+    assert [len(s) for s in array_rows(many, seed=0)] == [FIT_ROWS, HELD_ROWS]

@@ -18,13 +18,31 @@ HELD_TOKENS = 8_000
 FIT_ROWS = 4_000
 HELD_ROWS = 2_000
 FEWEST_ROWS = 20
+MIXTURES = 4
 
 
 def array_rows(split: ArraySplit, seed: int) -> tuple[ArraySplit, ArraySplit]:
-    """Two thirds of a split to fit on and one third to accept on, at most `FIT_ROWS` and `HELD_ROWS`."""
+    """Two thirds of a split to fit on and one third to accept on, at most `FIT_ROWS` and `HELD_ROWS`.
+
+    Where there are fewer, mixtures of two inputs are added to both, up to `MIXTURES` for each: the network says what it
+    answers there. Few inputs, and those a network was trained on, lie far from where its answers change; a program
+    that is right on these alone need not be on others (mixtures: Zhang et al. 2018, "mixup").
+    """
     order = np.random.default_rng(seed).permutation(len(split))
     fit = min(FIT_ROWS, len(split) * 2 // 3)
-    return split.select(np.sort(order[:fit])), split.select(np.sort(order[fit : fit + HELD_ROWS]))
+    first, second = split.select(np.sort(order[:fit])), split.select(np.sort(order[fit : fit + HELD_ROWS]))
+    return _with_mixtures(first, FIT_ROWS, seed), _with_mixtures(second, HELD_ROWS, seed + 1)
+
+
+def _with_mixtures(split: ArraySplit, wanted: int, seed: int) -> ArraySplit:
+    """The inputs, and mixtures of two of them where they are fewer than wanted."""
+    more = min(MIXTURES * len(split), wanted - len(split))
+    if more <= 0:
+        return split
+    rng, x = np.random.default_rng([seed, 7]), split.x
+    one, other = rng.integers(len(split), size=(2, more))
+    share = rng.random((more, *[1] * (x.ndim - 1)), dtype=np.float32)
+    return ArraySplit(split.name, np.concatenate([x, share * x[one] + (1 - share) * x[other]]))
 
 
 def check_arrays_fit(network: Network, behavior: Behavior, split: ArraySplit) -> None:

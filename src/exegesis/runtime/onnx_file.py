@@ -192,7 +192,7 @@ def _gemm(attrs: Attrs, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor
     plain = alpha == 1.0 and (beta == 1.0 or c is None) and (c is None or c.ndim == 1)
     if plain:
         return F.linear(a, weight, c)
-    product = alpha * F.linear(a, weight)
+    product: Tensor = alpha * F.linear(a, weight)
     return product if c is None else product + beta * c
 
 
