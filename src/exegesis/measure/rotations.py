@@ -175,8 +175,8 @@ class Search:
         enough: how good directions must be for nothing to be trained.
     """
 
-    steps: int = 200
-    batch: int = 256
+    steps: int = 150
+    batch: int = 192
     rate: float = 0.02
     judged: int = 1500
     enough: float = 0.98

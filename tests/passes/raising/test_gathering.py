@@ -13,6 +13,7 @@ from exegesis.passes.raising.gathering import gathers
 from exegesis.passes.raising.hard_heads import harden
 from exegesis.passes.raising.heads import attention_blocks
 from exegesis.passes.raising.raise_hard_heads import raise_block
+from exegesis.passes.raising.raise_layers import RaiseLayers
 from exegesis.passes.raising.workbench import Workbench
 
 
@@ -99,3 +100,14 @@ def test_a_head_that_writes_a_constant_is_dropped(rasp: Any) -> None:
     assert not any(attention_blocks(work.graph))
     assert work.bench.agreement(work.graph) == 1.0
     assert offered(work) == set()
+
+
+def test_what_the_network_made_is_what_is_gathered(rasp) -> None:
+    """A head that reads a truth value that an MLP wrote gathers that, not the letters that it was made of."""
+    p = rasp("abc", 4)
+    is_b = p.map(lambda x: x == "b", p.tokens)
+    graph = p.compiled(p.gather(p.place, p.place, lambda q, k: k == max(q - 1, 0), is_b))
+    work = RaiseLayers().read(graph, p.setting(graph))
+    (copied,) = (n for n in work.graph.nodes if n.op == "symbolic.copy" and n.sites)
+    assert copied.inputs[1] != work.tokens
+    assert any("neurons" in s.label for s in work.graph[copied.inputs[1]].sites)

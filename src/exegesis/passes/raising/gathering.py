@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exegesis.ir import Site, Type
+from exegesis.ir import Level, Site, Type
 from exegesis.passes.draft import Draft
-from exegesis.passes.raising.clusters import Clusters, cluster, decides
+from exegesis.passes.raising.clusters import Clusters, Codes, cluster, decides
 from exegesis.passes.raising.columns import Column, Mask
 from exegesis.passes.raising.hard_heads import Pairs
 from exegesis.passes.raising.head_view import SELECTOR, SEQUENCE
@@ -73,10 +73,17 @@ def gathers(work: Workbench, pairs: Pairs, unread: Mask | None, contributed: Rea
             if column.kind == "real" or column.cls is not None or not decides(column.at(read).codes, grouping.codes):
                 continue
             found = _table(column.at(read), grouping, contributed[read])
-            options.append((work.cost(column.node) + REFER * len(found.telling), found))
+            other = not _is_what_was_made(work, column, column.at(read).codes, grouping)
+            options.append((other, work.cost(column.node) + REFER * len(found.telling), found))
         if options:
-            return min(options, key=lambda o: o[0])[1]
+            return min(options, key=lambda o: o[:2])[2]
     return None
+
+
+def _is_what_was_made(work: Workbench, column: Column, codes: Codes, grouping: Clusters) -> bool:
+    """Whether a variable that the network made tells contributions apart, and nothing else: then it is what is read."""
+    node = work.graph[column.node]
+    return node.level is Level.SYMBOLIC and bool(node.sites) and len(np.unique(codes)) == grouping.count
 
 
 def _table(column: Column, grouping: Clusters, contributed: Real) -> Gathers:

@@ -28,7 +28,7 @@ from exegesis.passes.raising.heads import attention_blocks
 from exegesis.passes.raising.properties import HYPOTHESES, Evidence, Proposal
 
 NAME = "raise_properties"
-_QUICK = Search(steps=100, batch=96, judged=400)
+_QUICK = Search(steps=40, batch=96, judged=400)
 
 
 @dataclass(frozen=True)
@@ -118,11 +118,13 @@ class RaiseProperties:
             )
             for k, rows in enumerate(self._rows_of(proposal, fit, held, setting))
         ]
-        many, best, sizes = len(proposal.variables), -1.0, [1]
+        many, best = len(proposal.variables), -1.0
+        kinds = max(len(swappers[0].held(v).unique()) for v in proposal.variables)
         ranked: list[tuple[float, str, list[int]]] = []
         for node in reversed(_places(proposal.graph)):  # the later, the sooner done
             width = swappers[0].values(node).shape[-1]
             sizes = [k for k in self.dimensions if 2 * k * many <= width] or [1]
+            sizes = [k for k in sizes if 2 * k > min(kinds, sizes[-1])]  # fewer could not tell the values apart
             quick = _QUICK.find(swappers[0], swappers[1], node, [sizes[min(1, len(sizes) - 1)]] * many, seed).worst
             ranked.append((quick, node, sizes))
             if best >= self.found and quick < best - self.worse:
