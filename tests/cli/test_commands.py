@@ -18,7 +18,7 @@ Command = Callable[..., Any]
 Made = Callable[..., Program]
 Judged = Callable[..., Verdict]
 
-COMMANDS = ("decompile", "show", "verify", "lift", "diff", "zoo")
+COMMANDS = ("decompile", "show", "verify", "lift", "compress", "diff", "zoo")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
