@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from exegesis.behavior import Argmax
 from exegesis.ir import Graph, price
@@ -119,7 +120,7 @@ class RaiseProperties:
             for k, rows in enumerate(self._rows_of(proposal, fit, held, setting))
         ]
         many, best = len(proposal.variables), -1.0
-        kinds = max(len(swappers[0].held(v).unique()) for v in proposal.variables)
+        kinds = max(len(torch.unique(swappers[0].held(v))) for v in proposal.variables)
         ranked: list[tuple[float, str, list[int]]] = []
         for node in reversed(_places(proposal.graph)):  # the later, the sooner done
             width = swappers[0].values(node).shape[-1]
