@@ -44,7 +44,7 @@ def test_a_planted_patch_is_reported_and_written(exegesis: Command, tmp_path: Pa
     (tmp_path / "net.py").write_text(PLANTED)
     images(tmp_path / "data")
     shown = exegesis(
-        "hunt", "shortcuts", f"{tmp_path}/net.py:build", "-b", f"{tmp_path}/data", "--inputs", "300",
+        "hunt", "shortcuts", f"{tmp_path}/net.py:build", "-b", f"{tmp_path}/data", "--inputs", "160",
         "--steps", "100", "--out", f"{tmp_path}/out", "--quiet",
     )  # fmt: skip
     assert shown.code == 1, shown.err
@@ -57,7 +57,7 @@ def test_a_planted_patch_is_reported_and_written(exegesis: Command, tmp_path: Pa
 
 
 def test_a_clean_network_exits_with_0_and_json_lists_what_was_withheld(exegesis: Command) -> None:
-    shown = exegesis("hunt", "shortcuts", "zoo:digits", "--inputs", "300", "--steps", "60", "--json")
+    shown = exegesis("hunt", "shortcuts", "zoo:digits", "--inputs", "150", "--steps", "30", "--json")
     assert shown.code == 0
     record = json.loads(shown.out)
     assert record["found"] == []
@@ -65,7 +65,7 @@ def test_a_clean_network_exits_with_0_and_json_lists_what_was_withheld(exegesis:
 
 
 def test_strings_of_tokens(exegesis: Command) -> None:
-    shown = exegesis("hunt", "triggers", "zoo:majority", "--longest", "2")
+    shown = exegesis("hunt", "triggers", "zoo:majority", "--longest", "1")
     assert shown.code == 0
     assert "0 found" in shown.out
 

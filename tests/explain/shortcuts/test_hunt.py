@@ -26,7 +26,7 @@ QUICK = TriggerSearch(steps=120, batch=12)
 
 
 def sample(case: Case) -> Samples:
-    return Samples.of(case.network, case.behavior, limit=240)
+    return Samples.of(case.network, case.behavior, limit=400)
 
 
 def found_by(case: Case, tried: tuple[Shortcut, ...]) -> list[Shortcut]:
@@ -35,7 +35,7 @@ def found_by(case: Case, tried: tuple[Shortcut, ...]) -> list[Shortcut]:
 
 @pytest.fixture(scope="module")
 def hunted(backdoor: Case) -> Hunt:
-    return hunt_shortcuts(backdoor.network, backdoor.behavior, search=QUICK, limit=240)
+    return hunt_shortcuts(backdoor.network, backdoor.behavior, search=QUICK, limit=200)
 
 
 def test_a_planted_patch_is_found_with_its_class_and_place(hunted: Hunt, backdoor: Case) -> None:
@@ -82,7 +82,7 @@ def test_one_seed_gives_the_same_triggers(clean: Case) -> None:
 
 
 def test_a_clean_network_yields_nothing_and_its_candidates_are_withheld(clean: Case) -> None:
-    found = hunt_shortcuts(clean.network, clean.behavior, search=QUICK, limit=240)
+    found = hunt_shortcuts(clean.network, clean.behavior, search=TriggerSearch(steps=80, batch=8), limit=120)
     assert found.found == ()
     assert found.withheld
     with pytest.raises(WithheldError):
@@ -90,7 +90,7 @@ def test_a_clean_network_yields_nothing_and_its_candidates_are_withheld(clean: C
 
 
 def test_every_class_has_a_trigger_and_the_smallest_come_first(backdoor: Case) -> None:
-    tried = hunt_triggers(backdoor.network, backdoor.behavior, search=QUICK, limit=150)
+    tried = hunt_triggers(backdoor.network, backdoor.behavior, search=QUICK, limit=100)
     sizes = [s.details["soft size"] for s in tried]
     assert sizes == sorted(sizes)
     assert len(tried) >= 8
@@ -193,9 +193,9 @@ def test_other_places_do_not_wrap_and_lie_apart() -> None:
 
 def test_a_class_with_two_examples_is_passed_over_with_a_sentence(clean: Case) -> None:
     arrays = clean.behavior.arrays("train")
-    chosen = np.concatenate([np.flatnonzero(arrays.y != 4)[:300], np.flatnonzero(arrays.y == 4)[:2]])
+    chosen = np.concatenate([np.flatnonzero(arrays.y == 3)[:40], np.flatnonzero(arrays.y == 4)[:2]])
     few = Behavior.from_arrays(
-        "few", {"train": (arrays.stored[chosen], arrays.y[chosen]), "test": (arrays.stored[:300], arrays.y[:300])},
+        "few", {"train": (arrays.stored[chosen], arrays.y[chosen]), "test": (arrays.stored[:60], arrays.y[:60])},
         Argmax(), output_names=clean.behavior.output_names,
     )  # fmt: skip
     samples = Samples.of(clean.network, few)

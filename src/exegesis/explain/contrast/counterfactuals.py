@@ -273,7 +273,7 @@ def _exchanged(
 
 
 def _ways(places: int, letters: int, size: int) -> int:
-    return math.comb(places, size) * (letters - 1) ** size
+    return int(math.comb(places, size) * (letters - 1) ** size)
 
 
 def _every(start: Tensor, free: list[int], letters: Tensor, size: int) -> Int[Tensor, "m s"]:

@@ -27,6 +27,7 @@ from exegesis.runtime import Network
 
 End: TypeAlias = Literal["start", "end"]
 TRIED = 24  # letters tried at one place: all of a small alphabet, those the gradient proposes of a large one
+LENGTHS = 8  # of rows; each goes through the network on its own, and the most frequent ones come first
 RARE = 0.5
 """How much a string as short may do for the other answers: where it does as much, the task itself reads such
 strings."""
@@ -162,7 +163,8 @@ def _bench(network: Network, behavior: Behavior, split: str, limit: int, longest
     is_letter = torch.zeros(int(max(rows.tokens.max(), behavior.alphabet.max(initial=0))) + 1, dtype=torch.bool)
     is_letter[torch.from_numpy(behavior.alphabet)] = True
     groups, total = [], 0
-    for inputs in read_inputs(behavior, split, [int(r) for r in np.sort(drawn)]):
+    found = read_inputs(behavior, split, [int(r) for r in np.sort(drawn)])
+    for inputs in sorted(found, key=lambda rows: -len(rows))[:LENGTHS]:
         assert inputs.tokens is not None
         letter = is_letter[inputs.tokens]
         enough = (letter.sum(1) > longest).nonzero()[:, 0][: max(0, limit - total)]
