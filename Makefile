@@ -11,7 +11,7 @@ PYTHON ?=
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check lint types layers docs examples bench bench-algorithmic clean install
+.PHONY: demo test check lint types layers docs examples bench gallery bench-algorithmic clean install
 
 install: $(STAMP)
 
@@ -54,6 +54,9 @@ bench: $(STAMP)
 # One row per network of ../shared/models that computes an algorithm, and every program that came out.
 bench-algorithmic: $(STAMP)
 	$(BIN)/python -m benchmarks.decompile --all --programs benchmarks/programs
+
+gallery: $(STAMP)
+	$(BIN)/python docs/make_gallery.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis docs/_build docs/reference/_generated runs build dist
