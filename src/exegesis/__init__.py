@@ -11,20 +11,38 @@ if TYPE_CHECKING:
     from exegesis.behavior import Behavior as Behavior
     from exegesis.pipeline import Program as Program
     from exegesis.pipeline.compressing import compress as compress
+    from exegesis.pipeline.concepts import find_concepts as find_concepts
     from exegesis.pipeline.decompile import decompile as decompile
     from exegesis.pipeline.explaining import saliency as saliency
     from exegesis.pipeline.explaining import scoreboard as scoreboard
+    from exegesis.pipeline.lesion import lesion as lesion
+    from exegesis.pipeline.modules import find_modules as find_modules
     from exegesis.runtime import load as load
 
 __version__ = "0.1.0"
 
-__all__ = ["Behavior", "Program", "__version__", "compress", "decompile", "load", "saliency", "scoreboard"]
+__all__ = [
+    "Behavior",
+    "Program",
+    "__version__",
+    "compress",
+    "decompile",
+    "find_concepts",
+    "find_modules",
+    "lesion",
+    "load",
+    "saliency",
+    "scoreboard",
+]
 
 _HOME = {
     "Behavior": "exegesis.behavior",
     "Program": "exegesis.pipeline",
     "compress": "exegesis.pipeline.compressing",
     "decompile": "exegesis.pipeline",
+    "find_concepts": "exegesis.pipeline.concepts",
+    "find_modules": "exegesis.pipeline.modules",
+    "lesion": "exegesis.pipeline.lesion",
     "load": "exegesis.runtime",
     "saliency": "exegesis.pipeline.explaining",
     "scoreboard": "exegesis.pipeline.explaining",

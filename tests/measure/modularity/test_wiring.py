@@ -149,3 +149,27 @@ def test_a_layer_that_no_map_ties_is_named() -> None:
 
     with pytest.raises(ModularityError, match="ties layer"):
         looked_at(Gated(), (4,))
+
+
+def test_recurrent_layers_and_heads_are_refused() -> None:
+    from exegesis import zoo
+    from exegesis.measure import Layers
+
+    behavior = zoo.behavior("gru")
+    example = torch.from_numpy(behavior.arrays("test").x[:3])
+    graph = lift(zoo.build("gru"), (example,)).graph
+    with pytest.raises(ModularityError, match="is recurrent; such layers cannot be read as a graph yet"):
+        wiring(graph, Layers.of(graph))
+
+
+def test_residual_networks_have_skips_that_are_tied_and_two_sides_no_longer() -> None:
+    from exegesis import zoo
+    from exegesis.measure import Layers
+    from exegesis.measure.modularity import cut_test
+
+    example = torch.from_numpy(zoo.behavior("residual").arrays("test").x[:3])
+    graph = lift(zoo.build("residual"), (example,)).graph
+    wired = wiring(graph, Layers.of(graph))
+    assert sum(b.fixed for b in wired.graph.blocks) == 2
+    assert wired.graph.colours is None
+    assert cut_test(wired.graph, ks=(2,), nulls=20, restarts=2).best.k == 2

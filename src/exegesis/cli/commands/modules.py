@@ -139,11 +139,13 @@ def _module_table(found: ModuleReport) -> Table:
 
     assert found.roles is not None
     called = {n.module: n for n in found.names}
-    table = plain_table("module", "units", "lost", "random", "p", "coherence", "random", "p", "name", "driven by")
+    table = plain_table("module", "units", "lost", "random", "p", "coherence", "random", "p", "name", "driven by (AUC)")
     for r in found.roles.roles:
         n = called[r.module.name]
         importance = (f"{r.importance:.1%}", f"{r.random_importance:.1%}", f"{r.importance_p:.3f}")
         coherence = (f"{r.coherence:.2f}", f"{r.random_coherence:.2f}", f"{r.coherence_p:.3f}")
-        driver = f"{found.labels[n.driven_by]} (AUC {n.auc:.2f}, random {n.auc_random:.2f})"
-        table.add_row(r.module.name, str(r.units), *importance, *coherence, n.name or "–", driver)
+        driver = f"{found.labels[n.driven_by]} ({n.auc:.2f})"
+        table.add_row(
+            r.module.name.removeprefix("module "), str(r.units), *importance, *coherence, n.name or "–", driver
+        )
     return table

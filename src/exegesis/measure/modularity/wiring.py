@@ -61,8 +61,12 @@ def wiring(program: Graph, layers: Layers) -> Wiring:
     Source: Filan et al., Clusterability in Neural Networks (arXiv 2103.03386), section 2 and appendix on convolutions.
 
     Raises:
-        ModularityError: a layer is not tied to any other by dense or convolutional maps.
+        ModularityError: a recurrent layer, attention heads, or a layer that no dense or convolutional map ties.
     """
+    for layer in layers:
+        if layer.kind in ("recurrent", "heads"):
+            what = "recurrent" if layer.kind == "recurrent" else "made of attention heads"
+            raise ModularityError(f"Layer {layer.node!r} is {what}; such layers cannot be read as a graph yet.")
     inputs = [n.id for n in program.inputs if n.op == "input.array"]
     carriers: list[tuple[str, ...]] = [tuple(inputs), *(layer.nodes for layer in layers), program.outputs[:1]]
     place = {node: i for i, nodes in enumerate(carriers) for node in nodes}
