@@ -44,8 +44,8 @@ def test_a_planted_patch_is_reported_and_written(exegesis: Command, tmp_path: Pa
     (tmp_path / "net.py").write_text(PLANTED)
     images(tmp_path / "data")
     shown = exegesis(
-        "hunt", "shortcuts", f"{tmp_path}/net.py:build", "-b", f"{tmp_path}/data", "--inputs", "160",
-        "--steps", "100", "--out", f"{tmp_path}/out", "--quiet",
+        "hunt", "shortcuts", f"{tmp_path}/net.py:build", "-b", f"{tmp_path}/data", "--inputs", "120",
+        "--steps", "70", "--out", f"{tmp_path}/out", "--quiet",
     )  # fmt: skip
     assert shown.code == 1, shown.err
     assert shown.out == ""

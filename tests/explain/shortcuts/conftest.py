@@ -112,7 +112,7 @@ def coloured() -> Case:
 @pytest.fixture(scope="session")
 def colour_blind() -> Case:
     x, y = coloured_images(1, tied=False)
-    return Case(load(trained(x[:1200], y[:1200], 1, 500)), behavior_of(x, y), -1, slice(0), slice(0))
+    return Case(load(trained(x[:1200], y[:1200], 1, 350)), behavior_of(x, y), -1, slice(0), slice(0))
 
 
 @pytest.fixture(scope="session")
