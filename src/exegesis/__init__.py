@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from exegesis.behavior import Behavior as Behavior
+    from exegesis.explain.shortcuts import hunt_shortcuts as hunt_shortcuts
     from exegesis.pipeline import Program as Program
     from exegesis.pipeline.compressing import compress as compress
     from exegesis.pipeline.concepts import find_concepts as find_concepts
@@ -29,6 +30,7 @@ __all__ = [
     "decompile",
     "find_concepts",
     "find_modules",
+    "hunt_shortcuts",
     "lesion",
     "load",
     "saliency",
@@ -42,6 +44,7 @@ _HOME = {
     "decompile": "exegesis.pipeline",
     "find_concepts": "exegesis.pipeline.concepts",
     "find_modules": "exegesis.pipeline.modules",
+    "hunt_shortcuts": "exegesis.explain.shortcuts",
     "lesion": "exegesis.pipeline.lesion",
     "load": "exegesis.runtime",
     "saliency": "exegesis.pipeline.explaining",
