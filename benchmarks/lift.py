@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from exegesis import zoo
 from exegesis.ir import ExegesisError
 from exegesis.lift import Lifted, lift
 from exegesis.runtime.network import load
@@ -32,7 +33,7 @@ Case = tuple[str, nn.Module, dict[str, Tensor]]
 def main(models: Path = DEFAULT) -> None:
     """Prints the table, row by row as networks are lifted."""
     table = Table("network", "parameters", "component", "tensor", "recognised", "float32", "float64", "seconds")
-    for name, module, example in (*_trained(models), *_transformers()):
+    for name, module, example in (*_trained(models), *_zoo(), *_recurrent(), *_transformers()):
         try:
             table.add_row(name, *_row(lift(module, example)))
         except ExegesisError as error:
@@ -72,6 +73,35 @@ def _trained(models: Path) -> Iterator[Case]:
             generator = np.random.default_rng(0)
             shape = behavior["input"]["shape"]
             yield name, network.module, {"x": torch.tensor(generator.random((3, *shape)), dtype=torch.float32)}
+
+
+def _zoo() -> Iterator[Case]:
+    """The networks over arrays that come with the package: dense, convolutional, residual, recurrent."""
+    for name in zoo.names():
+        behavior = zoo.behavior(name)
+        if not behavior.is_sequence:
+            network = load(f"zoo:{name}")
+            yield f"zoo/{name}", network.module, {"x": torch.from_numpy(behavior.arrays("test").x[:3])}
+
+
+class Steps(nn.Module):
+    """A recurrent layer and a linear map of its last state."""
+
+    def __init__(self, kind: str, layers: int) -> None:
+        super().__init__()
+        self.layer = getattr(nn, kind)(5, 16, num_layers=layers, batch_first=True)
+        self.out = nn.Linear(16, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        last: Tensor = self.out(self.layer(x)[0][:, -1])
+        return last
+
+
+def _recurrent() -> Iterator[Case]:
+    """Recurrent layers with random weights."""
+    for kind, layers in (("RNN", 1), ("GRU", 2), ("LSTM", 2)):
+        torch.manual_seed(0)
+        yield f"recurrent/{kind} × {layers}", Steps(kind, layers).eval(), {"x": torch.randn(3, 7, 5)}
 
 
 def _transformers() -> Iterator[Case]:
