@@ -235,3 +235,16 @@ def test_readouts_are_accepted_on_other_rows(hand: Any, strings: Any) -> None:
     assert not any(a.applied for a in found.attempts)
     assert found.graph.outputs == ("logits",)
     assert all(dict(a.figures)["held-out agreement"] < 0.99 for a in found.attempts)
+
+
+def test_heads_are_told_in_words(hand: Any, strings: Any) -> None:
+    """One that is replaced, and one that is described as far as it goes, as a comment on what stays opaque."""
+    rows, scored = rows_for("previous", (6, 12), strings, 0)
+    setting = hand.setting_of(previous(hand), hand.split_of(rows, scored))
+    told = RaiseHeads().run(previous(hand), setting).graph.meta["heads"]
+    assert told == {
+        "L0H0": {"looks at": "the position before", "share": pytest.approx(1.0, abs=0.01), "replaced": True}
+    }
+    rarely = RaiseHeads(keep=1.1).run(previous(hand), setting).graph
+    assert rarely.meta["heads"]["L0H0"]["replaced"] is False
+    assert rarely["L0.attn.z"].doc == "L0H0 looks mostly (100 %) at the position before."
