@@ -51,8 +51,8 @@ def _draw_followed(axes: Axes, report: ConceptReport) -> None:
         rows = [(f.attribute, f.share, f.chance) for f in report.followed]
         axes.set_title("answers that follow", loc="left")
     else:
-        best = sorted((m for f in report.found for m in f.matches), key=lambda m: m.null - m.iou)[:8]
-        rows = [(m.concept, m.iou, m.null) for m in best]
+        matches = [(f"{m.concept}\n{f.layer}, unit {m.unit}", m.iou, m.null) for f in report.found for m in f.matches]
+        rows = sorted(matches, key=lambda m: m[2] - m[1])[:6]
         axes.set_title("best units (IoU)", loc="left")
     places = np.arange(len(rows))[::-1]
     axes.barh(places, [r[1] for r in rows], color=PALETTE[0], height=0.6)

@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from exegesis.explain.figure import INK, PALETTE, Axes, Figure, Picture, bare, blank
 from exegesis.pipeline.modules import ModuleReport
@@ -37,9 +39,9 @@ def _drawn(report: ModuleReport, shape: tuple[int, ...] | None) -> Figure:
         axes[0, -1].imshow(looks[0], cmap=_colours(len(report.modules)), vmin=-0.5, vmax=len(report.modules) - 0.5)
         for i, module in enumerate(report.modules):
             if len(module.inputs):
-                rows, places = np.divmod(module.inputs, looks[0].shape[1])
+                row, place = _inside(looks[0] == i)
                 mark = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8}
-                axes[0, -1].text(places.mean(), rows.mean(), str(i), ha="center", va="center", fontsize=7, bbox=mark)
+                axes[0, -1].text(place, row, str(i), ha="center", va="center", fontsize=7, bbox=mark)
         axes[0, -1].set_title("which module each input\npixel belongs to", loc="left")
         bare(axes[0, -1])
     return figure
@@ -94,6 +96,13 @@ def _looks(report: ModuleReport, shape: tuple[int, ...] | None) -> list[Any]:
     for i, module in enumerate(report.modules):
         labels[module.inputs] = i
     return [labels.reshape(size)]
+
+
+def _inside(mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """The place of a mask that has most of it around: where a label is read as belonging to it."""
+    near = uniform_filter(mask.astype(np.float64), 5, mode="constant") * mask
+    row, place = np.unravel_index(int(near.argmax()), mask.shape)
+    return int(row), int(place)
 
 
 def _colours(count: int) -> Any:
