@@ -167,7 +167,7 @@ def quick(network: Network) -> Any:
     from exegesis.zoo.train_convnet import RECIPE
     from exegesis.zoo.training import fit
 
-    return lambda behavior, seed: Network(fit(RECIPE, behavior, seed, 60), network.name)
+    return lambda behavior, seed: Network(fit(RECIPE, behavior, seed, 30), network.name)
 
 
 def test_labels_and_removal_tell_the_sound_from_the_faulty() -> None:
@@ -200,7 +200,7 @@ def test_similarity_of_ranks() -> None:
 
 
 def test_sequences_are_checked_as_far_as_checks_are_defined() -> None:
-    found = saliency(load("zoo:majority"), Behavior.load("zoo:majority"), GradientXInput(), index=range(3), chunk=8)
+    found = saliency(load("zoo:majority"), Behavior.load("zoo:majority"), GradientXInput(), index=[0], chunk=8)
     by_name = {check.name: check for check in found.checks}
     assert len(by_name) == len(CHECKS)
     assert by_name["cascading randomisation"].value is not None

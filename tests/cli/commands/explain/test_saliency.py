@@ -17,7 +17,7 @@ Command = Callable[..., Any]
 
 def test_values_checks_and_a_picture_are_written(exegesis: Command, tmp_path: Path) -> None:
     shown = exegesis(
-        "explain", "saliency", "zoo:majority", "--method", "gradient-x-input", "--index", "0:3", "--chunk", "8",
+        "explain", "saliency", "zoo:majority", "--method", "gradient-x-input", "--index", "0", "--chunk", "8",
         "--out", f"{tmp_path}/x",
     )  # fmt: skip
     assert shown.code in (0, 1), shown.err
@@ -53,7 +53,7 @@ def test_json_alone_and_exit_1_for_what_is_marked(exegesis: Command) -> None:
 
 def test_the_scoreboard_is_drawn_and_written(exegesis: Command, tmp_path: Path) -> None:
     shown = exegesis(
-        "explain", "scoreboard", "zoo:majority", "-m", "gradient", "-m", "grad-cam", "-i", "0:2",
+        "explain", "scoreboard", "zoo:majority", "-m", "gradient", "-m", "grad-cam", "-i", "0",
         "--chunk", "8", "--out", f"{tmp_path}/s.json", "--plot", f"{tmp_path}/s.svg",
     )  # fmt: skip
     assert shown.code == 0, shown.err
