@@ -54,16 +54,20 @@ def _proposed(seen: Evidence, opens: int, closes: int, yes: int, no: int, *, unc
     draft = seen.draft()
     say = Phrases(draft, seen.tokens, seen.causal)
 
+    labels = seen.graph.axes[seen.graph.inputs[0].type.of or ""].labels or ()
+    signs = [repr(labels[t]) if t < len(labels) else f"token {t}" for t in (opens, closes)]
+
     def height(hint: str, *, causal: bool) -> str:
         sides = [
             say.width(say.where(say.everywhere(causal=causal), seen.tokens, [t]), f"{hint}_{t}")
             for t in (opens, closes)
         ]
+        where, suffix = ("so far", "") if causal else ("in all", "_in_all")
+        for side, verb, sign in zip(sides, ("opened", "closed"), signs, strict=True):
+            say.call(side, f"{verb}{suffix}", f"How many {sign} there are {where}.")
         return say.form([(1, sides[0]), (-1, sides[1])], 0, hint)
 
     so_far, last = height("height", causal=True), height("last_height", causal=False)
-    labels = seen.graph.axes[seen.graph.inputs[0].type.of or ""].labels or ()
-    signs = [repr(labels[t]) if t < len(labels) else f"token {t}" for t in (opens, closes)]
     say.call(so_far, "height", f"How many {signs[0]} there are so far, less the {signs[1]}.")
     say.call(last, "last_height", f"How many {signs[0]} there are in all, less the {signs[1]}.")
 
