@@ -20,14 +20,15 @@ from exegesis.runtime import answers
 NAME = "remove and retrain"
 MEANING = (
     "Accuracy of a network trained and tested on inputs without the part that the map ranks first; it should be worse "
-    "than without as much at random, or the map does not show what the task needs."
+    "than without as much at random, or the map does not show what the task needs, or the place of the hole "
+    "gives the class away (Rong et al. 2022)."
 )
 REMOVED = 0.3
 TRAIN, TEST = 600, 300
 
 
 def remove_and_retrain(trial: Trial) -> Check:
-    """Accuracy against that after random removal and removal by edges. Where it is not below both, marked."""
+    """Accuracy against that after random removal and removal by edges. It informs: the place of a hole can tell the class."""
     behavior = trial.behavior
     if trial.retrain is None or behavior is None:
         return Check.undefined(NAME, MEANING, "no training function was given")
@@ -42,7 +43,7 @@ def remove_and_retrain(trial: Trial) -> Check:
         ranked["edges"] = lambda inputs: edges(inputs.x) if inputs.x is not None else np.empty(0)
     found = {name: _accuracy(trial, behavior, maps) for name, maps in ranked.items()}
     own = found.pop("")
-    return Check.at_most(NAME, MEANING, own, min(found.values()), Consequence.MARKS, found)
+    return Check.at_most(NAME, MEANING, own, min(found.values()), Consequence.INFORMS, found)
 
 
 def _own_maps(trial: Trial, inputs: Inputs) -> Maps:
