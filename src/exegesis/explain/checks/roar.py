@@ -28,7 +28,7 @@ TRAIN, TEST = 600, 300
 
 
 def remove_and_retrain(trial: Trial) -> Check:
-    """Accuracy against that after random removal and removal by edges. It informs: the place of a hole can tell the class."""
+    """Accuracy against that after removal at random and by edges. It informs: where a hole is can tell the class."""
     behavior = trial.behavior
     if trial.retrain is None or behavior is None:
         return Check.undefined(NAME, MEANING, "no training function was given")
