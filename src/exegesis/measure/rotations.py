@@ -21,6 +21,8 @@ from exegesis.runtime import Executor
 
 _TRIES = 6  # rows that are looked at for one where a variable is the same
 
+_MOST_TOKENS = 4_000  # in one step
+_FEWEST = 48
 _RIDGE = 1e-3
 _JITTER = 1e-4
 
@@ -192,13 +194,14 @@ class Search:
             dimensions: of the subspace of each variable; together at most the width.
         """
         values = fit.values(node)
+        batch = max(_FEWEST, min(self.batch, _MOST_TOKENS // values.shape[1]))
         weight = torch.nn.Parameter(_start(fit, values, dimensions, seed))
         first = self._judged(held, node, weight.detach(), dimensions, seed)
         if first.worst >= self.enough:
             return first
         optimiser = torch.optim.Adam([weight], lr=self.rate)
         for _ in range(self.steps):
-            swaps = Draw.joined(fit.draw(self.batch), fit.scrub(self.batch // 3))
+            swaps = Draw.joined(fit.draw(batch), fit.scrub(batch // 3))
             said, before = fit.predicted(swaps)
             with torch.enable_grad():
                 bases = _bases(weight, dimensions)
