@@ -73,7 +73,7 @@ def learn(
     for formula in known:
         offer(formula, _REUSE_BITS)
         offer(Not(formula), _REUSE_BITS + 1)
-    for name in seen.categories:
+    for name in (c for c in seen.categories if linear or c not in seen.places):
         offer(_membership(target, name, seen))
 
     def settled(bits: float) -> bool:
@@ -153,7 +153,11 @@ def _balances(target: Mask, seen: Observations, tolerance: float) -> list[Formul
 
 def _splits(target: Mask, seen: Observations, tolerance: float, depth: int, *, linear: bool) -> list[Formula]:
     """What each category can settle."""
-    found = (_split(target, name, seen, tolerance, depth, linear) for name in seen.categories)
+    found = (
+        _split(target, name, seen, tolerance, depth, linear)
+        for name in seen.categories
+        if linear or name not in seen.places
+    )
     return [f for f in found if f is not None]
 
 

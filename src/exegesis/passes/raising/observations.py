@@ -26,6 +26,8 @@ class Observations:
         seed: for whatever a fit has to sample.
         offsets: pairs of categories that are the same unless one changes hands: what the one adds to a threshold, the
             other takes back.
+        places: categories that say where a position is and nothing else. They go with much that heads gather, so that
+            cases made of them come after what was gathered.
     """
 
     categories: Mapping[str, NDArray[np.int64]]
@@ -36,6 +38,7 @@ class Observations:
     cost: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     offsets: tuple[tuple[str, str], ...] = ()
+    places: frozenset[str] = frozenset()
 
     def price_of(self, variables: Iterable[str]) -> float:
         """Bits for having these variables."""

@@ -87,13 +87,13 @@ class RaiseReadout:
         if best is not None and best.attempt.outcome != CASES and best.exchanged < self.exchanged:
             nearest = propose(_nearest(seen, graph), tolerance=self.tolerance, answer=answer)
             other = self._best(offered, nearest, seen, setting, attempts)
-            best = other if other is not None and other.exchanged > best.exchanged + self.worth else best
+            best = other if other and other.located and other.exchanged > best.exchanged + self.worth else best
         if best is not None and best.attempt.outcome != CASES and best.exchanged < self.exchanged:
             marked, offsets = _marked(offered, best.placed)
             if (swapped := _observe_exchanged(marked, setting, offsets)) is not None:
                 found = (r for t in self.tolerances for r in propose(swapped, tolerance=t, answer=answer))
                 other = self._best(marked, found, swapped, setting, attempts)
-                best = other if other is not None and other.exchanged > best.exchanged + self.worth else best
+                best = other if other and other.located and other.exchanged > best.exchanged + self.worth else best
         if best is None:
             return Outcome(without, tuple(attempts))
         attempts = [replace(a, applied=a is best.attempt) for a in attempts]
@@ -117,7 +117,7 @@ class RaiseReadout:
             figures = (("bits", readout.total(seen)), ("held-out agreement", agreement), ("exchanged", exchanged))
             attempts.append(Attempt("readout", readout.idiom, False, figures))
             if agreement >= self.held_out and (best is None or exchanged > best.exchanged):
-                best = _Tried(placed, exchanged, attempts[-1])
+                best = _Tried(placed, exchanged, attempts[-1], bool(swaps))
             if best is not None and best.exchanged >= self.exchanged:
                 break
         return best
@@ -125,11 +125,13 @@ class RaiseReadout:
 
 @dataclass(frozen=True, eq=False)
 class _Tried:
-    """A program with a readout in place, and how often the network follows it when variables are exchanged."""
+    """A program with a readout in place, how often the network follows it when variables are exchanged, and whether there
+    are any to exchange."""
 
     placed: Graph
     exchanged: float
     attempt: Attempt
+    located: bool
 
 
 def _nearest(seen: Observations, graph: Graph) -> Observations:
@@ -205,7 +207,8 @@ def _observe(graph: Graph, bench: Bench, variables: list[str], seed: int) -> Obs
     counts = {v: values[v].astype(np.float64) for v in variables if graph[v].type.kind == "real"}
     sizes = {v: graph.axes[graph[v].type.of or ""].size or 0 for v in categories}
     cost = {v: _definition_bits(graph, v) for v in variables}
-    return Observations(categories, sizes, counts, bench.answers, classes, cost, seed)
+    places = frozenset(v for v in categories if graph[v].op == "symbolic.mod")
+    return Observations(categories, sizes, counts, bench.answers, classes, cost, seed, places=places)
 
 
 def _answer_type(graph: Graph, bench: Bench) -> Type:
