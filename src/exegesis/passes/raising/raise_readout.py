@@ -125,7 +125,7 @@ class RaiseReadout:
 
 @dataclass(frozen=True, eq=False)
 class _Tried:
-    """A program with a readout in place, how often the network follows it when variables are exchanged, and whether there
+    """A program with a readout in place, how often the network follows it after exchanges, and whether there
     are any to exchange."""
 
     placed: Graph
