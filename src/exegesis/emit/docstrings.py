@@ -12,7 +12,6 @@ from exegesis.ir import Graph, Node
 MANY = 12  # entries of an axis that are listed one by one
 
 
-
 def docstring(paragraphs: Sequence[str], indent: int) -> list[str]:
     """The lines of a docstring: one if all fits there, else paragraphs. A paragraph with line breaks keeps them."""
     pad = " " * indent
