@@ -176,5 +176,5 @@ def test_networks_of_the_zoo_go_by_name() -> None:
 
 
 def test_what_is_no_network(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"is no network: a folder, file\.py:function or zoo:name"):
+    with pytest.raises(InputError, match=r"is no network: a folder, file\.py:function, model\.onnx or zoo:name"):
         load(tmp_path / "ghost")

@@ -70,9 +70,13 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
     names = tensor_names(path)
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in names}
+            found = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, TypeError, AttributeError) as error:
         raise InputError(f"{path} holds a tensor that numpy cannot read: {error}.") from error
+    for name, tensor in found.items():
+        if tensor.dtype.isbuiltin != 1:  # a package that happens to be imported taught numpy this one
+            raise InputError(f"{path} holds a tensor that numpy cannot read: {name} is {tensor.dtype}.")
+    return found
 
 
 def tensor_names(path: Path) -> tuple[str, ...]:
