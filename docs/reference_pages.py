@@ -52,11 +52,12 @@ def language_page() -> str:
 
 
 def passes_page() -> str:
-    """The standard preset in order, each pass as its own file describes it."""
-    from exegesis.pipeline.presets import STANDARD
+    """The presets in order, each pass as its own file describes it."""
+    from exegesis.pipeline.presets import ARRAYS, STANDARD
 
-    sections = ["# Passes\n", "The standard preset, in the order in which it runs.\n"]
-    for step in STANDARD:
+    standard, arrays = ("; ".join(f"`{step.name}`" for step in preset) for preset in (STANDARD, ARRAYS))
+    sections = [f"# Passes\n\nFor behaviours over sequences: {standard}.\n\nFor behaviours over arrays: {arrays}.\n"]
+    for step in dict.fromkeys((*STANDARD, *ARRAYS)):
         described = inspect.cleandoc(importlib.import_module(type(step).__module__).__doc__ or "")
         labelled = re.sub(
             r"^(What|Why valid|Refuses when|Guarantee|Example):", r"\n**\1:**", described, flags=re.MULTILINE
@@ -71,10 +72,16 @@ def command_line_page() -> str:
 
     from exegesis.cli import app
 
-    command = typer.main.get_command(app)
-    subcommands: dict[str, Any] = getattr(command, "commands", {})
-    sections = [_command_section(f"exegesis {name}", sub) for name, sub in subcommands.items()]
+    sections = _subcommands("exegesis", typer.main.get_command(app))
     return "\n".join(["# Command line\n", *sections])
+
+
+def _subcommands(name: str, group: Any) -> list[str]:
+    sections = []
+    for word, command in group.commands.items():
+        full = f"{name} {word}"
+        sections += _subcommands(full, command) if hasattr(command, "commands") else [_command_section(full, command)]
+    return sections
 
 
 def _command_section(name: str, command: Any) -> str:
