@@ -6,7 +6,20 @@ Each runs in a process of its own. Exits with the worst of their codes.
 import subprocess
 import sys
 
-TABLES = ("lift", "decompile", "compress", "nulls", "tracr", "verify", "mutants", "explain", "features", "hunt", "modules", "modularity")
+TABLES = (
+    "lift",
+    "decompile",
+    "compress",
+    "nulls",
+    "tracr",
+    "verify",
+    "mutants",
+    "explain",
+    "features",
+    "hunt",
+    "modules",
+    "modularity",
+)
 
 wanted = sys.argv[1:] or TABLES
 if unknown := sorted(set(wanted) - set(TABLES)):

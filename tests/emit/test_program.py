@@ -274,3 +274,40 @@ def test_what_is_always_allowed_needs_no_condition(programs: Graphs) -> None:
     allowed = replace(graph["answer"], inputs=("tokens",), attrs={"gives": [], "always": [1, 4]})
     source = emit_program(graph.replacing({"answer": "all"}, [replace(allowed, id="all")]), about=ABOUT, readout=Sign())
     assert "return allow(tokens, always={B, EOS})" in source
+
+
+@pytest.mark.parametrize(
+    ("labels", "numbers", "said"),
+    [
+        ("0123456", {1: 1, 2: 2, 3: 3, 4: 4}, "{n: n for n in range(5)}"),
+        ("0123456", {2: 2, 3: 3, 4: 4, 5: 5}, "{n: n for n in range(2, 6)}"),
+        ("0123456", {1: 1, 2: 2, 4: 4, 5: 5}, "{1: 1, 2: 2, 4: 4, 5: 5}"),
+        ("0123456", {1: 1, 2: 2, 3: 3, 4: 5}, "{1: 1, 2: 2, 3: 3, 4: 5}"),
+        ("abcdefg", {1: 1, 2: 2, 3: 3, 4: 4}, "{B: 1, C: 2, D: 3, E: 4}"),
+    ],
+)
+def test_numbers_that_stand_for_themselves_are_a_rule(labels: str, numbers: dict[int, int], said: str) -> None:
+    real = Type("real", ("batch", "position"))
+    terms = [[value, 0, token] for token, value in numbers.items()]
+    axes = {n: Axis(n) for n in ("batch", "position")} | {"token": Axis("token", len(labels), tuple(labels))}
+    tokens = Node("tokens", "input.tokens", (), Type("category", ("batch", "position"), "token"))
+    form = Node("number", "symbolic.form", ("tokens",), real, {"terms": terms, "plus": 0})
+    graph = Graph((tokens, form), ("number",), axes=axes)
+    assert f"worth(tokens, {said})" in emit_program(graph, about=ABOUT, readout=Value(0.1))
+
+
+def test_what_finds_a_variable_is_called_otherwise(programs: Graphs) -> None:
+    """A function for a truth says whether; one for `previous_token` gives `previous`; another finds."""
+    from exegesis.emit.naming import function_names
+
+    graph = programs["unique_copy"]()
+    first = graph.functions[0]
+    inside = graph[first.nodes[-1]]
+    for name, kind, called in (
+        ("left_open", "bool", "whether_left_open"),
+        ("digit_sum", "int", "find_digit_sum"),
+        ("some_token", "int", "some_token"),
+    ):
+        nodes = [replace(n, name=name, type=Type(kind, n.type.axes)) if n is inside else n for n in graph.nodes]
+        named = replace(graph, nodes=tuple(nodes), functions=(replace(first, name=name),))
+        assert function_names(named) == {name: called}

@@ -23,7 +23,7 @@ from exegesis.emit.code import (
 )
 from exegesis.emit.components import COMPONENT
 from exegesis.emit.docstrings import comment
-from exegesis.emit.naming import default_name, free_name, identifier
+from exegesis.emit.naming import default_name, free_name, identifier, shorter_name
 from exegesis.emit.operators import crossed, operator
 from exegesis.emit.periodic import PERIODIC
 from exegesis.emit.permutations import PERMUTATIONS
@@ -113,7 +113,7 @@ class Body:
             functions = self.functions.values()
             wanted = identifier(node.name or "")
             if wanted in functions:
-                wanted = wanted.rpartition("_")[0]  # a function `previous_token` gives `previous`
+                wanted = shorter_name(wanted)
             if not wanted or wanted in functions:
                 wanted = default_name(node, self.graph)
             taken = {*self._names.values(), *functions}

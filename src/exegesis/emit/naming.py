@@ -9,7 +9,7 @@ from collections.abc import Collection
 from itertools import chain, count
 
 from exegesis import primitives
-from exegesis.ir import Graph, Level, Node
+from exegesis.ir import Function, Graph, Level, Node
 
 RESERVED = frozenset(
     {*keyword.kwlist, *dir(builtins), *primitives.__all__, "np", "run", "TENSORS", "input_ids", "position_ids"}
@@ -76,6 +76,9 @@ def identifier(text: str) -> str:
     return f"n_{word}" if word[:1].isdigit() else word
 
 
+_SILENT = frozenset({"token", "tokens", "position", "positions", "place", "there"})  # a variable is understood without
+
+
 def default_name(node: Node, graph: Graph) -> str:
     """What a variable is called that nobody named: after what it holds, or after who reads it."""
     for user in graph.users(node.id):
@@ -94,8 +97,23 @@ def function_names(graph: Graph) -> dict[str, str]:
     """For every function of the graph the name of its definition in the program."""
     names: dict[str, str] = {}
     for function in graph.functions:
-        names[function.name] = free_name(identifier(function.name) or "part", names.values())
+        names[function.name] = free_name(_function_name(function, graph), names.values())
     return names
+
+
+def _function_name(function: Function, graph: Graph) -> str:
+    """What finds a variable is not called what the variable is, unless the variable can do with less."""
+    wanted = identifier(function.name) or "part"
+    found = [n for n in map(graph.__getitem__, function.nodes) if identifier(n.name or "") == wanted]
+    if not found or found[-1].level is not Level.SYMBOLIC or shorter_name(wanted):
+        return wanted
+    return f"{'whether' if found[-1].type.kind == 'bool' else 'find'}_{wanted}"
+
+
+def shorter_name(name: str) -> str:
+    """A name that says as much without its last word: the function `previous_token` gives `previous`; else nothing."""
+    rest, _, last = name.rpartition("_")
+    return rest if last in _SILENT else ""
 
 
 def free_name(wanted: str, taken: Collection[str]) -> str:

@@ -19,6 +19,7 @@ from exegesis.emit.code import (
     index,
     linear,
     literal,
+    number,
     tuple_of,
 )
 from exegesis.emit.tables import AllowTable
@@ -208,13 +209,27 @@ def _term(scene: Scene, node: Node, k: int, cls: int | None, coefficient: Number
     return Term(coefficient, index(read, ":, None") if wide else read, kind.kind == "bool")
 
 
+_MANY = 4  # rows of a table that are worth a rule
+
+
 def _worth(scene: Scene, node_id: str, read: Code, table: Mapping[int, Number]) -> Term:
     axis = scene.axis_of(node_id)
     if len(table) == 1:
         ((cls, coefficient),) = table.items()
         return Term(coefficient, compared(read, "==", scene.words.category(axis, cls)), is_bool=True)
-    numbers = dict_of((scene.words.category(axis, c), literal(v)) for c, v in sorted(table.items()))
-    return Term(1, call("worth", read, numbers))
+    rows = [(scene.words.category(axis, c), v) for c, v in sorted(table.items())]
+    return Term(1, call("worth", read, _themselves(rows) or dict_of((key, literal(v)) for key, v in rows)))
+
+
+def _themselves(rows: Sequence[tuple[Code, Number]]) -> Code | None:
+    """`{n: n for n in range(10)}` where categories are written as numbers without a gap and stand for those."""
+    if len(rows) < _MANY or any(key.text != number(v) for key, v in rows):
+        return None
+    first, last = int(rows[0][1]), int(rows[-1][1])
+    if last - first + 1 != len(rows):
+        return None
+    span = f"{last + 1}" if first in (0, 1) else f"{first}, {last + 1}"  # what is not listed stands for 0
+    return Code(f"{{n: n for n in range({span})}}")
 
 
 def _compare(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
