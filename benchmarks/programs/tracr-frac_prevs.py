@@ -1,0 +1,27 @@
+"""frac_prevs, decompiled from Hooked (2,393 parameters).
+
+Fraction of previous tokens (incl. current) equal to x (vocabulary ['a', 'b', 'c', 'x'], at most 10
+symbols after bos). The answer is the network's value, within 0.001.
+
+How often it says what the network says (in brackets the lower bound at 95 % confidence):
+
+    train  100 % of 1,761 answers (99.8 %)
+    test   100 % of 923 answers (99.6 %)
+
+Legible share: 100 %.
+"""
+
+import numpy as np
+
+from exegesis.primitives import everywhere, share, where
+
+TRUE, BOS, X = 1, 2, 5
+
+
+def run(input_ids, position_ids=None):
+    """The value that the network gives at every position."""
+    tokens = np.asarray(input_ids)
+    looked_at = where(everywhere(tokens, causal=True), tokens, {BOS}, negated=True)
+    # The share of each tokens is so far, where the token is none of bos. In the network: L1H0.
+    shares = share(looked_at, tokens == X, of=2)
+    return shares[:, TRUE].tolist()
