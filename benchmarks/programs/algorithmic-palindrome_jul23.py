@@ -22,7 +22,7 @@ def same_as_opposite(tokens, positions):
     In the network: L0.resid_post, 4 dimensions.
     """
     # The token at the place opposite.
-    opposite = copy(match(-positions + 21, positions, causal=True), tokens)
+    opposite = copy(match(21 - positions, positions, causal=True), tokens)
     return tokens == opposite
 
 

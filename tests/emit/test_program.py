@@ -311,3 +311,18 @@ def test_what_finds_a_variable_is_called_otherwise(programs: Graphs) -> None:
         nodes = [replace(n, name=name, type=Type(kind, n.type.axes)) if n is inside else n for n in graph.nodes]
         named = replace(graph, nodes=tuple(nodes), functions=(replace(first, name=name),))
         assert function_names(named) == {name: called}
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "plus", "said"),
+    [
+        ((-1.0,), 21, "21 - a"),
+        ((-1.0, 2.0), 3, "2 * b - a + 3"),
+        ((-2.0,), -1, "-2 * a - 1"),
+        ((-1.0, -1.0), 0, "-a - b"),
+    ],
+)
+def test_a_sum_begins_with_what_is_positive(coefficients: tuple[float, ...], plus: int, said: str) -> None:
+    from exegesis.emit.code import Term, linear, name
+
+    assert linear([Term(c, name(v)) for c, v in zip(coefficients, "ab", strict=False)], plus).text == said

@@ -243,16 +243,17 @@ def compared(left: Code, operator: str, right: Code) -> Comparison:
 
 
 def linear(terms: Iterable[Term], plus: Number = 0) -> Linear:
-    """A linear form, positive terms first; at least one term."""
+    """A linear form, what is positive first; at least one term."""
     ordered = sorted(terms, key=lambda t: t.coefficient < 0)
-    pieces: list[str] = []
-    for k, term in enumerate(ordered):
-        size = abs(term.coefficient)
-        explicit = size != 1 or (k == 0 and term.is_bool)
+    leads = plus > 0 and ordered[0].coefficient < 0
+    pieces = [number(plus)] if leads else []
+    for term in ordered:
+        size, first = abs(term.coefficient), not pieces
+        explicit = size != 1 or (first and term.is_bool)
         text = f"{number(size)} * {term.code.inside(PRODUCT + 1)}" if explicit else term.code.inside(SUM + 1)
-        sign = ("-" if term.coefficient < 0 else "") if k == 0 else ("- " if term.coefficient < 0 else "+ ")
+        sign = ("-" if term.coefficient < 0 else "") if first else ("- " if term.coefficient < 0 else "+ ")
         pieces.append(sign + text)
-    if plus:
+    if plus and not leads:
         pieces.append(f"{'-' if plus < 0 else '+'} {number(abs(plus))}")
     codes = [t.code for t in ordered]
     binding = SUM if len(pieces) > 1 else UNARY if pieces[0].startswith("-") else PRODUCT
