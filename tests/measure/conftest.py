@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 
+import group_networks
 import pytest
 from torch import nn
 
@@ -17,12 +16,7 @@ from exegesis.measure.pairs import Pairs
 @pytest.fixture(scope="session")
 def networks() -> ModuleType:
     """The module that makes them."""
-    spec = importlib.util.spec_from_file_location("group_networks", Path(__file__).parents[1] / "group_networks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return group_networks
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+import two_streams as streams
 
 from exegesis.behavior import Argmax, Behavior, Sign
 from exegesis.ir import InputError
@@ -25,18 +23,6 @@ from exegesis.measure.lesions import (
     random_alike,
     scaled,
 )
-
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("two_streams", Path(__file__).parents[1] / "two_streams.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-streams = _load()
 
 
 @pytest.fixture

@@ -101,7 +101,9 @@ def test_into_rewires_readers_and_drops_what_nobody_needs(draft: Draft) -> None:
 def test_axes_come_along(draft: Draft) -> None:
     draft.axes["mod_2"] = Axis("mod_2", 2)
     rest = draft.add("symbolic.mod", ["tokens"], Type("category", EVERY, "mod_2"), {"period": 2}, hint="rest")
-    check(draft.whole(outputs=("old", rest)))
+    whole = draft.whole(outputs=("old", rest))
+    check(whole)
+    assert whole.axes["mod_2"] == Axis("mod_2", 2)
 
 
 def test_what_reads_nothing_that_exists_is_refused(draft: Draft) -> None:

@@ -54,7 +54,7 @@ def test_json_and_pictures(found: Compression, tmp_path: Path) -> None:
     assert found.plot(tmp_path / "again.svg").read_bytes() == svg.read_bytes()
     assert found.plot(tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again.svg", "curve.png", "curve.svg"]
-    with pytest.raises(InputError, match=r"ends in \.svg"):
+    with pytest.raises(InputError, match=r"written as \.svg or \.png, not as \.gif"):
         found.plot(tmp_path / "curve.gif")
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+import two_streams as streams
 from torch import Tensor, nn
 
 from exegesis.behavior import Argmax, Behavior
@@ -19,17 +18,6 @@ from exegesis.pipeline.lesion import LesionReport, lesion
 from exegesis.pipeline.lesion_figures import lesion_picture
 from exegesis.pipeline.subjects import Subject, subject
 
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("two_streams", Path(__file__).parents[1] / "two_streams.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-streams = _load()
 PER = streams.PER
 
 

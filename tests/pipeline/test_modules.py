@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import two_streams as streams
 
 from exegesis.behavior import Argmax, Behavior
 from exegesis.emit import About, emit_program
@@ -19,18 +18,6 @@ from exegesis.pipeline.module_docs import spans, with_modules
 from exegesis.pipeline.module_figures import module_picture
 from exegesis.pipeline.modules import ModuleReport, find_modules
 from exegesis.pipeline.subjects import subject
-
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("two_streams", Path(__file__).parents[1] / "two_streams.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-streams = _load()
 
 
 @pytest.fixture(scope="module")

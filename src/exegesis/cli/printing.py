@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from rich.console import Console
 from rich.padding import Padding
@@ -15,6 +16,7 @@ from rich.text import Text
 
 from exegesis.emit import Module
 from exegesis.evidence import Verdict
+from exegesis.ir.files import write_text
 
 if TYPE_CHECKING:
     from exegesis.zoo import Card
@@ -77,6 +79,27 @@ def bits(value: float) -> str:
 def print_json(record: object) -> None:
     """JSON on stdout, and nothing else."""
     print(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+@runtime_checkable
+class Found(Protocol):
+    """What a command found."""
+
+    def record(self) -> Any:
+        """All of it, as JSON."""
+
+
+F = TypeVar("F", bound=Found)
+
+
+def deliver(found: F, out: Path | None, *, as_json: bool, quiet: bool, show: Callable[[Console, F], None]) -> None:
+    """What was found: into a file where one is named, then on the terminal as JSON, as tables, or not at all."""
+    if out is not None:
+        write_text(out, json.dumps(found.record(), indent=1, allow_nan=False) + "\n")
+    if as_json:
+        print_json(found.record())
+    elif not quiet:
+        show(terminal(), found)
 
 
 def modules_record(modules: Sequence[Module]) -> list[dict[str, object]]:

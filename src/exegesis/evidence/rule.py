@@ -62,7 +62,7 @@ class VerdictRule(Record):
         substance: what the network's behaviour must be to be worth explaining: a constant answer, or one that a table
             over the tokens gives, is explained by any program that says the same; None asks for nothing.
         weakest_status: every claim about the behaviour must be supported at least this well.
-        min_legible_share: the least legible share; 0 judges a program by its truth alone.
+        min_legible_share: the least legible share: what only repeats the network explains nothing, however true it is.
     """
 
     agreement: Annotated[tuple[Threshold, ...], Field(min_length=1)] = (
@@ -73,7 +73,7 @@ class VerdictRule(Record):
     necessity: Bound | None = Bound(at_least=0.8, lower_at_least=0.7)
     substance: Substance | None = None
     weakest_status: Status = Status.TESTED
-    min_legible_share: Finite = 0.0
+    min_legible_share: Finite = 0.01
 
     @classmethod
     def for_splits(cls, splits: Iterable[str]) -> "VerdictRule":

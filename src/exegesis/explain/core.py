@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -269,10 +269,6 @@ class Explanation:
         if self.status is Status.WITHHELD:
             raise WithheldError(f"{self.provenance.method} on {self.provenance.network}: {self.why}")
         return self.raw
-
-    def with_checks(self: Own, *checks: Check) -> Own:
-        """The same with more checks."""
-        return replace(self, checks=(*self.checks, *checks))
 
     def record(self) -> dict[str, Json]:
         """Everything but the arrays, as JSON."""

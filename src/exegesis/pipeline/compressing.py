@@ -110,9 +110,9 @@ class Compression:
 
     def plot(self, path: str | Path) -> Path:
         """The curves as a picture (SVG or PNG, by its ending). Raises InputError without the extra `plot`."""
-        from exegesis.pipeline.compression_plot import plot
+        from exegesis.pipeline.compression_figures import compression_picture
 
-        return plot(self, Path(path))
+        return compression_picture(self).save(path)
 
 
 def compress(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Int
 from numpy.random import default_rng
 from torch import nn
 
@@ -344,11 +343,3 @@ def _level_record(level: Level) -> dict[str, Any]:
         "says": None if level.test is None else level.test.says(),
         "parts": [_level_record(part) for part in level.parts],
     }
-
-
-def labels_of(report: ModuleReport) -> Int[np.ndarray, " n"]:
-    """The module of each unit of the chosen graph, -1 for none."""
-    labels = np.full(report.picked.graph.n, -1, dtype=np.int64)
-    for i, module in enumerate(report.modules):
-        labels[module.labels] = i
-    return labels

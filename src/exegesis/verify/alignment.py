@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool
@@ -273,8 +273,3 @@ def _inside(a: Place, b: Place) -> bool:
         and a.projection is not None
         and bool(torch.allclose(a.projection @ b.projection, a.projection, atol=1e-4))
     )
-
-
-def at_value(place: Place, value: str) -> Place:
-    """The same part of another value of the same shape."""
-    return replace(place, value=value, label=value)

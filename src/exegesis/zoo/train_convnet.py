@@ -8,47 +8,18 @@ The images of `digits`, as images rather than as rows of numbers.
 from __future__ import annotations
 
 import sys
+from functools import partial
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from numpy.random import Generator
-from sklearn.datasets import load_digits
-from torch import Tensor, nn
-
-from exegesis.behavior import Argmax, Behavior
+from exegesis.zoo import train_digits
 from exegesis.zoo.training import Recipe, main
-
-TEST = 500
-BATCH = 128
-WHITE = 16.0
-
-
-def behavior(rng: Generator) -> Behavior:
-    """The task with its splits."""
-    x, y = load_digits(return_X_y=True)
-    order = rng.permutation(len(x))
-    images, answers = x[order].astype(np.uint8).reshape(-1, 1, 8, 8), y[order]
-    splits = {"train": (images[TEST:], answers[TEST:]), "test": (images[:TEST], answers[:TEST])}
-    digits = [str(digit) for digit in range(10)]
-    return Behavior.from_arrays("convnet", splits, Argmax(), task="which digit?", output_names=digits, scale=WHITE)
-
-
-def loss(network: nn.Module, behavior: Behavior, rng: Generator) -> Tensor:
-    """Cross-entropy on images drawn from the training split."""
-    train = behavior.arrays("train")
-    batch = train.gather(rng.integers(len(train), size=BATCH))
-    return F.cross_entropy(network(torch.from_numpy(batch.x)), torch.from_numpy(batch.expected))
-
 
 RECIPE = Recipe(
     name="convnet",
     what="says which digit an image of 8 × 8 pixels shows, by convolutions",
     architecture="two convolutions of 12 and 16 channels with ReLU, max pooling, 256-32-10 with dropout",
-    data="the digits that come with scikit-learn (E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, "
-    "UCI, CC BY 4.0)",
-    behavior=behavior,
-    loss=loss,
+    data=train_digits.RECIPE.data,
+    behavior=partial(train_digits.behavior, name="convnet", shape=(1, 8, 8)),
+    loss=train_digits.loss,
     steps=1500,
     learning_rate=3e-3,
     weight_decay=0.01,

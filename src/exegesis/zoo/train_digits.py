@@ -24,14 +24,14 @@ BATCH = 128
 WHITE = 16.0
 
 
-def behavior(rng: Generator) -> Behavior:
-    """The task with its splits."""
+def behavior(rng: Generator, name: str = "digits", shape: tuple[int, ...] = (64,)) -> Behavior:
+    """The task with its splits, each image in the given shape."""
     x, y = load_digits(return_X_y=True)
     order = rng.permutation(len(x))
-    images, answers = x[order].astype(np.uint8), y[order]
+    images, answers = x[order].astype(np.uint8).reshape(-1, *shape), y[order]
     splits = {"train": (images[TEST:], answers[TEST:]), "test": (images[:TEST], answers[:TEST])}
     digits = [str(digit) for digit in range(10)]
-    return Behavior.from_arrays("digits", splits, Argmax(), task="which digit?", output_names=digits, scale=WHITE)
+    return Behavior.from_arrays(name, splits, Argmax(), task="which digit?", output_names=digits, scale=WHITE)
 
 
 def loss(network: nn.Module, behavior: Behavior, rng: Generator) -> Tensor:

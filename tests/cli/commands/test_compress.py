@@ -20,7 +20,7 @@ def test_json_and_a_picture_of_a_transformer(exegesis: Command, tmp_path: Path) 
 def test_refusals_are_one_sentence(exegesis: Command, tmp_path: Path) -> None:
     for arguments, message in (
         (("zoo:digits", "--drop", "2"), "--drop is a share between 0 and 1"),
-        (("zoo:digits", "--plot", tmp_path / "curve.gif"), "ends in .svg, .png or .pdf"),
+        (("zoo:digits", "--plot", tmp_path / "curve.gif"), "is written as .svg or .png, not as .gif"),
         (("zoo:nothing",), "no network 'nothing'"),
     ):
         result = exegesis("compress", *arguments)

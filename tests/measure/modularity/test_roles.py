@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
 import torch
+import two_streams as streams
 
 from exegesis.ir import InputError
 from exegesis.lift import lift
@@ -18,18 +15,6 @@ from exegesis.measure.modularity.hierarchy import hierarchy
 from exegesis.measure.modularity.names import corrected, names
 from exegesis.measure.modularity.roles import largest_p, modules_of, roles, union
 from exegesis.measure.modularity.wiring import Wiring
-
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("two_streams", Path(__file__).parents[2] / "two_streams.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-streams = _load()
 
 
 def looked_at(copies: int = 1) -> tuple[Units, Units, Wiring]:

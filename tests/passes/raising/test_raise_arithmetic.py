@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import group_networks as G
 import numpy as np
 import pytest
 import torch
@@ -24,17 +23,6 @@ from exegesis.passes.raising.raise_arithmetic import RaiseArithmetic
 from exegesis.pipeline.decompile import prepare
 from exegesis.runtime import Executor
 
-
-def _networks() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("group_networks", Path(__file__).parents[2] / "group_networks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-G = _networks()
 Raise = Callable[..., tuple[Graph, Setting, Outcome]]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exegesis.cli.guard import HOLDS, guarded
-from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, QUIET, SEED, behavior_of
+from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, PLOT, QUIET, SEED, behavior_of, check_picture
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 def compress(
     network: Annotated[str, NETWORK],
     behavior: Annotated[Path | None, BEHAVIOR] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option("--plot", metavar="FILE", help="Draw the curves: .svg, .png or .pdf.", show_default=False),
-    ] = None,
+    plot: Annotated[Path | None, PLOT] = None,
     drop: Annotated[float, typer.Option("--drop", help="The loss of answers at which lesions count as felt.")] = 0.05,
     seed: Annotated[int, SEED] = 0,
     as_json: Annotated[bool, JSON] = False,
@@ -45,12 +42,10 @@ def compress(
     from exegesis.cli.watch import watching
     from exegesis.ir import InputError
     from exegesis.pipeline.compressing import compress as compressed
-    from exegesis.pipeline.compression_plot import check_picture
 
     if not 0 < drop < 1:
         raise InputError(f"--drop is a share between 0 and 1, not {drop:g}.")
-    if plot is not None:
-        check_picture(plot)
+    check_picture(plot)
     with watching(quiet or as_json) as progress:
         found = compressed(network, behavior_of(network, behavior), drop=drop, seed=seed, progress=progress)
     if plot is not None:

@@ -58,8 +58,7 @@ def concepts(
     exegesis concepts models/net.py:build -b models/behavior.json -c patch:23-27,23-27 --out trigger.json
     ```
     """
-    from exegesis.cli.printing import print_json, terminal
-    from exegesis.ir.files import write_text
+    from exegesis.cli.printing import deliver
     from exegesis.pipeline.concepts import find_concepts
 
     check_picture(plot)
@@ -74,18 +73,11 @@ def concepts(
         seed=seed,
         progress=told,
     )
-    if out is not None:
-        import json
-
-        write_text(out, json.dumps(found.record(), indent=1, allow_nan=False) + "\n")
     if plot is not None:
         from exegesis.pipeline.concept_figures import concept_picture
 
         concept_picture(found).save(plot)
-    if as_json:
-        print_json(found.record())
-    elif not quiet:
-        _print(terminal(), found)
+    deliver(found, out, as_json=as_json, quiet=quiet, show=_print)
     return HOLDS
 
 

@@ -70,8 +70,7 @@ def lesion(
     exegesis lesion zoo:dense_dropout module:3 --modules modules.json --plot lesion.svg
     ```
     """
-    from exegesis.cli.printing import print_json, terminal
-    from exegesis.ir.files import write_text
+    from exegesis.cli.printing import deliver
     from exegesis.pipeline.lesion import lesion as lesioned
 
     check_picture(plot)
@@ -89,18 +88,11 @@ def lesion(
         split=split,
         seed=seed,
     )
-    if out is not None:
-        import json
-
-        write_text(out, json.dumps(found.record(), indent=1, allow_nan=False) + "\n")
     if plot is not None:
         from exegesis.pipeline.lesion_figures import lesion_picture
 
         lesion_picture(found).save(plot)
-    if as_json:
-        print_json(found.record())
-    elif not quiet:
-        _print(terminal(), found)
+    deliver(found, out, as_json=as_json, quiet=quiet, show=_print)
     return HOLDS
 
 

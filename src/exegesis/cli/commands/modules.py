@@ -69,8 +69,7 @@ def modules(
     exegesis modules zoo:dense_dropout --plot modules.svg
     ```
     """
-    from exegesis.cli.printing import print_json, terminal
-    from exegesis.ir.files import write_text
+    from exegesis.cli.printing import deliver
     from exegesis.pipeline.modules import find_modules
 
     check_picture(plot)
@@ -89,18 +88,11 @@ def modules(
         seed=seed,
         progress=told,
     )
-    if out is not None:
-        import json
-
-        write_text(out, json.dumps(found.record(), indent=1, allow_nan=False) + "\n")
     if plot is not None:
         from exegesis.pipeline.module_figures import module_picture
 
         module_picture(found, None if signal.layout is None else signal.layout.shape).save(plot)
-    if as_json:
-        print_json(found.record())
-    elif not quiet:
-        _print(terminal(), found)
+    deliver(found, out, as_json=as_json, quiet=quiet, show=_print)
     return HOLDS
 
 

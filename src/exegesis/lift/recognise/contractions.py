@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exegesis.lift.bench import Bench, Cell, Ref, Shape
+from exegesis.lift.bench import Bench, Cell, Ref
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,3 @@ def _from_einsum(bench: Bench, cell: Cell) -> Contraction | None:
     if any(len(set(axes)) != len(axes) for axes in (first, second, out)):
         return None
     return Contraction(a, b, first, second, out)
-
-
-def sizes_of(axes: str, shape: Shape | None) -> Shape:
-    """The shape, checked to have one size for each letter."""
-    if shape is None or len(shape) != len(axes):
-        raise ValueError(f"{axes} for {shape}")
-    return shape

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exegesis.cli.commands.explain.options import rows_of
+from exegesis.cli.commands.explain.options import LAYER, rows_of
 from exegesis.cli.guard import DOES_NOT_HOLD, HOLDS, guarded
 from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, QUIET, SEED, behavior_of
 
@@ -23,12 +23,7 @@ if TYPE_CHECKING:
 def examples(
     network: Annotated[str, NETWORK],
     behavior: Annotated[Path | None, BEHAVIOR] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            "--layer", metavar="PATH", help="A module inside it; its outputs unless told.", show_default=False
-        ),
-    ] = None,
+    layer: Annotated[str | None, LAYER] = None,
     units: Annotated[
         str | None, typer.Option("--units", "-u", help="Examples of units: `3`, `0:8`, `1,4`.", show_default=False)
     ] = None,

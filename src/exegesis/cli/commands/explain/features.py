@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exegesis.cli.commands.explain.options import rows_of
+from exegesis.cli.commands.explain.options import LAYER, rows_of
 from exegesis.cli.guard import DOES_NOT_HOLD, HOLDS, guarded
-from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, QUIET, SEED, behavior_of
+from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, PLOT, QUIET, SEED, behavior_of
 
 if TYPE_CHECKING:
     from exegesis.behavior import Behavior
@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 def features(
     network: Annotated[str, NETWORK],
     behavior: Annotated[Path | None, BEHAVIOR] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            "--layer", metavar="PATH", help="A module inside it; its outputs unless told.", show_default=False
-        ),
-    ] = None,
+    layer: Annotated[str | None, LAYER] = None,
     units: Annotated[str, typer.Option("--units", "-u", help="Units, channels or classes: `3`, `0:8`, `1,4`.")] = "0:8",
     module: Annotated[
         bool, typer.Option("--module", help="Excite these units together, as one module.", show_default=False)
@@ -36,10 +31,7 @@ def features(
     pixels: Annotated[
         bool, typer.Option("--pixels", help="Optimise pixels instead of the spectrum.", show_default=False)
     ] = False,
-    plot: Annotated[
-        Path | None,
-        typer.Option("--plot", metavar="FILE", help="Write a picture here, .svg or .png.", show_default=False),
-    ] = None,
+    plot: Annotated[Path | None, PLOT] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="DIR", help="Write each with arrays and checks here.", show_default=False),

@@ -16,6 +16,7 @@ TARGET = typer.Option(
 POSITION = typer.Option(
     "--position", metavar="N", help="Where in a sequence; the last scored position unless told.", show_default=False
 )
+LAYER = typer.Option("--layer", metavar="PATH", help="A module inside it; its outputs unless told.", show_default=False)
 CHUNK = typer.Option(
     "--chunk", metavar="N", help="Rows through the network at a time; measured unless told.", show_default=False, min=1
 )
