@@ -200,7 +200,8 @@ def _equal_elsewhere(pool: Pool, group: int, base: np.ndarray, rng: Generator) -
     """Per row and position, another input on which the group's variables are the same, and whether there is one."""
     same = np.ones((len(base), pool.size, pool.length), dtype=np.bool_)
     for node in pool.groups[group].nodes:
-        value = by_position(pool.variables[node.id], position_axis(node, pool.program.graph), pool.length)
+        part = pool.groups[group].part(node, pool.variables[node.id])
+        value = by_position(part, position_axis(node, pool.program.graph), pool.length)
         same &= (value[base][:, None] == value[None]).all(-1)
     same[np.arange(len(base)), base] = False
     keys = np.where(same, rng.random(same.shape), -1.0)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from exegesis.ir import Graph, InputError, Level, Node, Site
 from exegesis.runtime.exported import ExportedNetwork
+
+HEAD = "head"
+"""What the axis of an attention's heads is called."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,15 +75,46 @@ class Aligned:
     Attributes:
         nodes: the variables.
         places: all of their sites.
+        heads: by node id, which entries along its axis of heads belong; a variable that is not there belongs in whole.
     """
 
     nodes: tuple[Node, ...]
     places: tuple[Place, ...]
+    heads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The variables' names."""
-        return " & ".join(label(n) for n in self.nodes)
+        return " & ".join(label(n) + self._which_heads(n) for n in self.nodes)
+
+    def _which_heads(self, node: Node) -> str:
+        return "".join(f"[head {h}]" for h in self.heads.get(node.id, ()))
+
+    def part(self, node: Node, value: Tensor) -> Tensor:
+        """Of a variable's value, what belongs."""
+        if node.id not in self.heads:
+            return value
+        return value.index_select(node.type.axes.index(HEAD), torch.tensor(self.heads[node.id]))
+
+    def mask(self, node: Node, value: Tensor) -> Tensor | None:
+        """Which entries of a variable's value belong, to be spread over its other axes; None: all."""
+        if node.id not in self.heads:
+            return None
+        at = node.type.axes.index(HEAD)
+        chosen = torch.zeros(value.shape[at], dtype=torch.bool)
+        chosen[list(self.heads[node.id])] = True
+        return chosen.reshape([-1 if i == at else 1 for i in range(value.ndim)])
+
+    def joined(self, others: Sequence[Aligned]) -> Aligned:
+        """These variables and all of `others`, which come before them, as one."""
+        groups = (*others, self)
+        nodes = {n.id: n for group in groups for n in group.nodes}
+        heads: dict[str, tuple[int, ...]] = {}
+        for name in nodes:
+            own = [g.heads.get(name) for g in groups if any(n.id == name for n in g.nodes)]
+            if None not in own:
+                heads[name] = tuple(sorted({h for some in own for h in some or ()}))
+        return Aligned(tuple(nodes.values()), _distinct([p for group in groups for p in group.places]), heads)
 
     @property
     def where(self) -> str:
@@ -97,6 +131,11 @@ class Aligned:
         """Whether any of them is a variable that a reader of the program sees."""
         return any(n.level in (Level.SYMBOLIC, Level.INPUT) for n in self.nodes)
 
+    @property
+    def is_opaque_head(self) -> bool:
+        """Whether they are what one head of an attention gathers, which nobody explained."""
+        return not self.is_legible and all(n.id in self.heads for n in self.nodes)
+
 
 def label(node: Node) -> str:
     """What a reader of the program calls a variable."""
@@ -107,7 +146,8 @@ def align(graph: Graph, exported: ExportedNetwork) -> tuple[Aligned, ...]:
     """The variables that an answer depends on and that have sites, those at overlapping sites together, in order.
 
     The network's output itself and values that are the same for all inputs are left out: there is nothing to swap. So
-    are sums of writers: a residual stream is no value of the program, each reader adds up the writers for itself.
+    are sums of writers: a residual stream is no value of the program, each reader adds up the writers for itself. What
+    an attention gathers that nobody explained is as many variables as it has heads, or heads could trade places unseen.
 
     Raises:
         InputError: a site that the network does not have.
@@ -116,17 +156,38 @@ def align(graph: Graph, exported: ExportedNetwork) -> tuple[Aligned, ...]:
     for node in used(graph):
         if node.op == "component.add":
             continue
-        sites = [s for s in node.sites if s.value != exported.output and not exported.is_constant(s.value)]
-        places = tuple(resolve(site, node, graph, exported) for site in sites)
-        if not places:
-            continue
-        overlapping = [g for g in groups if any(overlap(a, b) for a in g.places for b in places)]
-        merged = Aligned(
-            (*(n for g in overlapping for n in g.nodes), node),
-            _distinct([*(p for g in overlapping for p in g.places), *places]),
-        )
-        groups = [g for g in groups if g not in overlapping] + [merged]
+        for found in _homes(node, graph, exported):
+            overlapping = [g for g in groups if any(overlap(a, b) for a in g.places for b in found.places)]
+            groups = [g for g in groups if g not in overlapping] + [found.joined(overlapping)]
     return tuple(groups)
+
+
+def _homes(node: Node, graph: Graph, exported: ExportedNetwork) -> Iterator[Aligned]:
+    """A variable with its sites; head by head where it is what several heads of an attention gather."""
+    sites = [s for s in node.sites if s.value != exported.output and not exported.is_constant(s.value)]
+    numbers = _numbers_of_heads(node, sites, graph, exported)
+    if numbers:
+        (site,) = sites
+        for k, number in enumerate(numbers):
+            index = (*((a, i) for a, i in site.index if a != HEAD), (HEAD, number))
+            yield Aligned((node,), (resolve(replace(site, index=index), node, graph, exported),), {node.id: (k,)})
+    elif sites:
+        yield Aligned((node,), _distinct([resolve(site, node, graph, exported) for site in sites]))
+
+
+def _numbers_of_heads(
+    node: Node, sites: Sequence[Site], graph: Graph, exported: ExportedNetwork
+) -> Sequence[int] | None:
+    """The network's heads behind the entries of an attention's axis of heads; None where it is not split up."""
+    if node.op != "component.mix" or len(sites) != 1 or HEAD not in sites[0].axes or HEAD not in node.type.axes:
+        return None
+    (site,) = sites
+    value = exported.values.get(site.value)
+    if value is None or len(value.shape) != len(site.axes):
+        return None  # `resolve` says what is wrong
+    numbers = sorted({number for axis, number in site.index if axis == HEAD})
+    numbers = numbers or list(range(value.shape[site.axes.index(HEAD)] or 0))
+    return numbers if len(numbers) > 1 and graph.axes[HEAD].size == len(numbers) else None
 
 
 def used(graph: Graph) -> Iterator[Node]:
@@ -179,7 +240,7 @@ def resolve(site: Site, node: Node, graph: Graph, exported: ExportedNetwork) -> 
         selected=selected,
         projection=projection,
         dimension=dimension,
-        head=dict(site.index).get("head"),
+        head=dict(site.index).get(HEAD),
     )
 
 

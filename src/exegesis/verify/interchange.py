@@ -40,8 +40,9 @@ class Effort:
         unchanged: per variable and kind of swap, cases in which it should stay.
         null: per variable and null, cases.
         pools, pool_size: from how many lengths, and how many inputs of each.
-        legible, opaque: how many groups of variables are swapped one by one, of those that a reader of the program
-            sees and of those that are only values of the network; the others are swapped jointly.
+        legible, heads, opaque: how many groups of variables are swapped one by one, of those that a reader of the
+            program sees, of heads that nobody explained, and of what else is only a value of the network; the others
+            are swapped jointly.
         rounds: how often candidates are drawn until enough of them change the program's answer.
     """
 
@@ -51,6 +52,7 @@ class Effort:
     pools: int = 8
     pool_size: int = 48
     legible: int = 24
+    heads: int = 12
     opaque: int = 6
     rounds: int = 6
 
@@ -109,8 +111,9 @@ def _experiments(groups: Sequence[Aligned], partial: np.ndarray, effort: Effort,
         return []
     order = rng.permutation(len(groups)).tolist()
     legible = [g for g in order if groups[g].is_legible][: effort.legible]
-    opaque = [g for g in order if not groups[g].is_legible][: effort.opaque]
-    single = [Experiment(kind, g) for g in sorted([*legible, *opaque]) for kind in (WHOLE, ONE_POSITION)]
+    heads = [g for g in order if groups[g].is_opaque_head][: effort.heads]
+    opaque = [g for g in order if not groups[g].is_legible and g not in heads][: effort.opaque]
+    single = [Experiment(kind, g) for g in sorted([*legible, *heads, *opaque]) for kind in (WHOLE, ONE_POSITION)]
     single = [e for e in single if e.kind == WHOLE or partial[e.group]]
     return [*single, Experiment(JOINT, -1)]
 

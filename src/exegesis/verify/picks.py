@@ -151,7 +151,8 @@ def _differs(pool: Pool, group: int, base: Rows, source: Rows) -> Bool[np.ndarra
     """At which positions any variable of a group has another value on the source than on the base."""
     found = np.zeros((len(base), pool.length), dtype=np.bool_)
     for node in pool.groups[group].nodes:
-        value = by_position(pool.variables[node.id], position_axis(node, pool.program.graph), pool.length)
+        part = pool.groups[group].part(node, pool.variables[node.id])
+        value = by_position(part, position_axis(node, pool.program.graph), pool.length)
         found |= (value[base] != value[source]).any(-1)
     return found
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exegesis.behavior import Answers, ArrayBatch, Batch, SequenceBatch
+from exegesis.ir import Node
 from exegesis.runtime import batch_inputs
 from exegesis.runtime.answers import MAX_TOKENS, read_answers
 from exegesis.runtime.exported import Replace
@@ -179,24 +180,32 @@ class Pool:
         executor, batch = self.program.executor, self.rows(swaps.base)
         inputs = batch_inputs(executor, batch)
         given: dict[str, Tensor] = {}
-        group_of = {n.id: g for g, group in enumerate(self.groups) if swaps.where[g].any() for n in group.nodes}
+        groups_of: dict[str, list[int]] = {}
+        for g, group in enumerate(self.groups):
+            for node in group.nodes if swaps.where[g].any() else ():
+                groups_of.setdefault(node.id, []).append(g)
         ties = {n.id for n in may_tie(self.program.graph)} if last else set()
         for node in self.program.graph.nodes:
-            if node.id not in group_of and node.id not in ties:
+            if node.id not in groups_of and node.id not in ties:
                 continue
             if node.id in ties:
                 sources = executor.run(inputs, list(dict.fromkeys(node.inputs)), given=given)
                 own = last_of_equals(node, [sources[i] for i in node.inputs])
             else:
                 own = executor.run(inputs, [node.id], given=given)[node.id]
-            if node.id in group_of:
-                g = group_of[node.id]
-                other = self.variables[node.id][torch.from_numpy(swaps.source[g])]
-                axis = position_axis(node, self.program.graph)
-                own = torch.where(_along(own, torch.from_numpy(swaps.where[g]), axis), other, own)
+            for g in groups_of.get(node.id, ()):
+                own = self._exchanged(node, own, g, swaps)
             given[node.id] = own
         out = self.program.run(inputs, given)
         return read_answers(executor, out.numpy(), batch, self.reference.behavior.readout)
+
+    def _exchanged(self, node: Node, own: Tensor, g: int, swaps: Swaps) -> Tensor:
+        """A variable of the program with the values that one group's swap gives it."""
+        axis = position_axis(node, self.program.graph)
+        other = self.variables[node.id][torch.from_numpy(swaps.source[g])]
+        chosen = _along(own, torch.from_numpy(swaps.where[g]), axis)
+        mask = self.groups[g].mask(node, own)
+        return torch.where(chosen if mask is None else chosen & mask, other, own)
 
     def _network_chunk(
         self, swaps: Swaps, used: Mapping[int, Sequence[Place]], untouched: Sequence[str], mean: bool
