@@ -173,6 +173,33 @@ def test_kept_entries_and_weights_that_count_steps(imports: Imports) -> None:
     assert imports(source, graph.tensors).run(x) == int(by_hand.argmax())
 
 
+@pytest.mark.parametrize("axis", [1, 2])
+def test_parts_are_joined(axis: int, imports: Imports) -> None:
+    import torch
+
+    graph = array_graph()
+    pool = graph["pool"]
+    sizes = [3, 3, 3]
+    sizes[axis - 1] *= 2
+    joined = Type("real", ("batch", *(f"={s}" for s in sizes)))
+    sized = Type("real", ("batch", "=3", "=3", "=3"))
+    again = replace(pool, id="again", type=sized, attrs={**pool.attrs, "kind": "mean"})
+    nodes = [replace(n, type=sized) if n.id == "pool" else n for n in graph.nodes]
+    nodes = [replace(n, inputs=("join",)) if n.id == "flat" else n for n in nodes]
+    join = Node("join", "component.join", ("pool", "again"), joined, {"axis": axis})
+    tensors = {"out.weight": np.random.default_rng(5).normal(size=(54, 4)).astype(np.float32)}
+    graph = graph.with_nodes([*nodes, again, join], tensors=tensors)
+    source = emit_program(graph, about=ABOUT, readout=Argmax())
+    assert "np.concatenate(" in source
+    program = imports(source, graph.tensors)
+    for seed in range(5):
+        x = np.random.default_rng(seed).random((1, 7, 7)).astype(np.float32)
+        values = Executor(graph).run({"image": torch.from_numpy(x)[None]}, ["pool", "again", "flat", "logits"])
+        by_hand = np.concatenate([values["pool"][0].numpy(), values["again"][0].numpy()], axis - 1).ravel()
+        np.testing.assert_array_equal(values["flat"][0].numpy(), by_hand)
+        assert program.run(x) == int(values["logits"].argmax())
+
+
 def test_a_value_is_a_float(imports: Imports) -> None:
     graph = array_graph()
     picked = Node("first", "component.pick", ("logits",), Type("real", ("batch",)), {"axis": 1, "at": 2})

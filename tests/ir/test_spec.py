@@ -132,6 +132,21 @@ FAULTS: list[tuple[str, Graph, str]] = [
         ),
         "keeps along axis 0",
     ),
+    (
+        "joins examples",
+        graph(Node("n", "component.join", ("stream",), STREAM, {"axis": 0})),
+        "joins along axis 0",
+    ),
+    (
+        "joins too much",
+        graph(Node("n", "component.join", ("stream", "stream"), STREAM, {"axis": 2})),
+        "joins 8 entries, but its axis 'd_model' has 4",
+    ),
+    (
+        "joins other axes",
+        graph(Node("n", "component.join", ("stream",), NUMBER, {"axis": 1})),
+        "joins 'stream' with axes",
+    ),
     ("added axes", graph(Node("n", "component.add", ("stream",), NUMBER)), "adds 'stream' with axes"),
     ("unknown axis", graph(replace(norm(), type=Type("real", ("ghost",)))), "uses axis 'ghost'"),
     ("axis is no size", graph(replace(norm(), type=Type("real", ("=many",)))), "'=many', which is no size"),

@@ -50,6 +50,15 @@ def test_every_op_of_the_language_has_its_function() -> None:
     assert set(COMPONENT) == {op for op in SPECS if op.startswith("component.")}
 
 
+@pytest.mark.parametrize("axis", [1, 2])
+def test_join_puts_values_one_after_another(axis: int) -> None:
+    first, second = torch.randn(B, S, D), torch.randn(B, *((S + 1, D) if axis == 1 else (S, D + 2)))
+    found = give("join", [first, second], "bsh", {"axis": axis})
+    assert found.shape == (B, 2 * S + 1, D) if axis == 1 else (B, S, 2 * D + 2)
+    same(found.select(axis, 0), first.select(axis, 0))
+    same(found.select(axis, -1), second.select(axis, -1))
+
+
 def test_arange_counts_positions() -> None:
     found = give("arange", [torch.zeros(B, S, D)], "bs", {"start": 2})
     assert found.tolist() == [[2, 3, 4, 5, 6]] * B

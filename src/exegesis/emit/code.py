@@ -163,6 +163,11 @@ def set_of(items: Iterable[Code]) -> Code:
     return _bracketed("{", tuple(("", i) for i in items), "}") if items else Code("set()")
 
 
+def list_of(items: Iterable[Code]) -> Bracketed:
+    """A list literal."""
+    return _bracketed("[", tuple(("", i) for i in items), "]")
+
+
 def tuple_of(items: Iterable[Code]) -> Code:
     """A tuple; a comma tells one of a single item from brackets."""
     items = tuple(items)

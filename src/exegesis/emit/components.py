@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from exegesis.emit.code import Code, Term, call, chain, index, linear, literal, method, tuple_of
+from exegesis.emit.code import Code, Term, call, chain, index, linear, list_of, literal, method, tuple_of
 from exegesis.emit.symbolic import Build, Scene, tensor
 from exegesis.ir import GraphError, Node
 
@@ -115,6 +115,12 @@ def _pick(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     axis, at = node.attrs["axis"], node.attrs["at"]
     rank = len(scene.source(node).type.axes)
     axis = axis + rank if axis < 0 else axis
+def _join(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    """Axis 0 of the graph is the batch, which programs do not have."""
+    axis = node.attrs["axis"] - 1
+    return call("np.concatenate", list_of(inputs), **({"axis": literal(axis)} if axis else {}))
+
+
     if axis == 0:
         raise GraphError(f"Node {node.id!r} picks one input of a batch, which no program can say.")
     return index(inputs[0], ", ".join([":"] * (axis - 1) + [str(at)]))
@@ -143,3 +149,4 @@ _OPS: Mapping[str, Callable[[Scene, Node, Sequence[Code]], Code]] = {
     "pick": _pick,
 }
 COMPONENT: Mapping[str, Build] = {f"component.{name}": build for name, build in _OPS.items()}
+    "join": _join,

@@ -66,6 +66,7 @@ _DEFAULTS = {
     "component.pool2d": "pooled",
     "component.pick": "picked",
 }
+    "component.join": "together",
 _BY_CONSUMER = {("component.scores", 0): "q", ("component.scores", 1): "k", ("component.mix", 1): "v"}
 _BY_ROLE = {"mlp_in": "hidden", "mlp_gate": "gates", "mlp_out": "mlp", "unembed": "logits"}
 

@@ -59,6 +59,21 @@ def _mask_fits(node: Node, graph: Graph) -> str | None:
     return None
 
 
+def _parts_fit(node: Node, graph: Graph) -> str | None:
+    axes, at = node.type.axes, node.attrs["axis"]
+    if not 1 <= at < len(axes):
+        return f"joins along axis {at}, but has axes 1 to {len(axes) - 1}"
+    for source in node.inputs:
+        got = graph[source].type.axes
+        if (*got[:at], *got[at + 1 :]) != (*axes[:at], *axes[at + 1 :]):
+            return f"joins {source!r} with axes {got} into axes {axes}"
+    sizes = [axis_size(graph[source].type.axes[at], graph) for source in node.inputs]
+    known, whole_size = [s for s in sizes if s is not None], axis_size(axes[at], graph)
+    if len(known) == len(sizes) and whole_size not in (None, sum(known)):
+        return f"joins {sum(known)} entries, but its axis {axes[at]!r} has {whole_size}"
+    return None
+
+
 COMPONENT_OPS = (
     OpSpec(
         "component.arange",
@@ -181,3 +196,10 @@ COMPONENT_OPS = (
         gives=("real", "category", "int"),
     ),
 )
+    OpSpec(
+        "component.join",
+        "Values one after another along an axis: what parts of a layer give, together again.",
+        ("part", "part*"),
+        attrs={"axis": whole},
+        check=_parts_fit,
+    ),

@@ -201,6 +201,12 @@ def keep(at: Binding) -> Compute:
     return lambda x: x.index_select(axis, mask.nonzero()[:, 0])
 
 
+def join(at: Binding) -> Compute:
+    """Along axis number `axis` (the batch is axis 0)."""
+    axis = at.attr("axis")
+    return lambda *parts: torch.cat(parts, axis)
+
+
 def pick(at: Binding) -> Compute:
     """Drops axis number `axis` (the batch is axis 0)."""
     axis, index = at.attr("axis"), at.attr("at")
@@ -229,6 +235,7 @@ COMPONENT: Mapping[str, Op] = {
         conv2d,
         pool2d,
         keep,
+        join,
         pick,
     )
 }
