@@ -96,7 +96,7 @@ PROGRAMS = {
     "clock": (clock(), "{1: 2, 3: 0.5}, 7)"),
     "pizza": (pizza(), "double_angles(gathered), {1: 2, 3: 1}, 7)"),
     "companions": (pizza(less=0.4), "double_angles(gathered, less=0.4)"),
-    "polygon": (polygon(), "compose(gathered, gathered_2), {0: 1, 2: 3}, 7)"),
+    "polygon": (polygon(), "compose(total(at(tokens, 0), motions), total(at(tokens, 1), motions))"),
     "directions": (polygon(between=[None, 30], left=[90, None]), "left=(90, None), between=(None, 30)"),
 }
 

@@ -46,6 +46,11 @@ def test_where_keeps_weights(x: np.ndarray, negated: bool) -> None:
     np.testing.assert_array_equal(p.where(weights, x, {0, 3}, negated=negated), expected)
 
 
+def test_where_takes_a_condition() -> None:
+    x = np.array([2, 0, 2, 1])
+    np.testing.assert_array_equal(p.where(p.everywhere(x), x == 2), pairs(4, lambda s, t: x[t] == 2))
+
+
 def test_where_of_a_bool_selector_stays_bool() -> None:
     assert p.where(p.everywhere(np.arange(3)), np.arange(3), range(2)).dtype == bool
     assert p.both(p.everywhere(np.arange(3)), p.back(np.arange(3), 1)).dtype == bool

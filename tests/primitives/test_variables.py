@@ -79,6 +79,23 @@ def test_worth() -> None:
     np.testing.assert_array_equal(p.worth(np.array([2, 0, -1, 1]), {2: 1.5, 1: -1}, other=4), [1.5, 4, 4, -1])
 
 
+def test_the_worth_of_a_range_is_itself() -> None:
+    worth = p.worth(np.array([3, 0, -1, 7]), range(2, 5))
+    np.testing.assert_array_equal(worth, [3, 0, 0, 0])
+    assert worth.dtype == int
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_truths_read_off_other_positions(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    selector, holds = rng.random((9, 9)) < 0.3, rng.random(9) < 0.5
+    for s in range(9):
+        held = [bool(holds[t]) for t in range(9) if selector[s, t]]
+        assert p.exists(selector)[s] == (len(held) > 0)
+        assert p.fraction(selector, holds)[s] == (np.mean(held) if held else 0)
+        assert p.holds_at(selector, holds)[s] == (2 * sum(held) > len(held))
+
+
 @pytest.mark.parametrize("plus", [0, 2, -3])
 def test_mod(plus: int) -> None:
     x = np.arange(-1, 9)

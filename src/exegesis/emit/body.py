@@ -30,9 +30,11 @@ from exegesis.emit.permutations import PERMUTATIONS
 from exegesis.emit.structure import Scope
 from exegesis.emit.symbolic import SYMBOLIC, Scene, allowed_by
 from exegesis.emit.tables import AllowTable
+from exegesis.emit.truths import is_truth
 from exegesis.ir import Level, Node
 
-_DEEPEST = 2  # calls within calls on one line
+_DEEPEST = 2  # calls within calls on one line; one more where the line is short
+_SHORT = 76  # characters
 _BRIEF = 24  # characters of a comparison that may be written twice
 _PLAIN_SELECTORS = frozenset({"symbolic.everywhere", "symbolic.back", "symbolic.at", "symbolic.match"})
 _BUILD = {**SYMBOLIC, **PERIODIC, **PERMUTATIONS, **COMPONENT}
@@ -112,6 +114,8 @@ class Body:
             node = self.graph[node_id]
             functions = self.functions.values()
             wanted = identifier(node.name or "")
+            if wanted and node.op == "symbolic.width" and is_truth(self.graph, node_id):
+                wanted = wanted if wanted.startswith("ever_") else f"any_{wanted}"
             if wanted in functions:
                 wanted = shorter_name(wanted)
             if not wanted or wanted in functions:
@@ -193,7 +197,8 @@ class Body:
         while True:
             code = build([self._read(i) for i in sources])
             waiting = [i for i in dict.fromkeys(sources) if i in self._waiting]
-            if not waiting or (code.depth <= _DEEPEST and len(code.text) <= WIDTH - 2 * INDENT):
+            deepest, longest = (_DEEPEST, WIDTH - 2 * INDENT) if code.depth <= _DEEPEST else (_DEEPEST + 1, _SHORT)
+            if not waiting or (code.depth <= deepest and len(code.text) <= longest):
                 for i in waiting:
                     del self._waiting[i]
                 return code

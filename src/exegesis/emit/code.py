@@ -209,13 +209,13 @@ def index(value: Code, at: str, uses: frozenset[str] = frozenset()) -> Code:
     return Code(f"{value.inside(ATOM)}[{at}]", ATOM, value.depth, value.uses | uses)
 
 
-def method(value: Code, called: str) -> Code:
-    """`value.called()`; a call keeps its brackets for breaking."""
-    if isinstance(value, Bracketed):
-        tail = f"{value.close}.{called}()"
+def method(value: Code, called: str, argument: str = "") -> Code:
+    """`value.called(argument)`; a call keeps its brackets for breaking."""
+    if isinstance(value, Bracketed) and value.binding == ATOM:
+        tail = f"{value.close}.{called}({argument})"
         text = value.text.removesuffix(value.close) + tail
         return Bracketed(text, ATOM, value.depth, value.uses, value.head, value.items, tail)
-    return Code(f"{value.inside(ATOM)}.{called}()", ATOM, value.depth, value.uses)
+    return Code(f"{value.inside(ATOM)}.{called}({argument})", ATOM, value.depth, value.uses)
 
 
 def chain(operator: str, operands: Sequence[Code]) -> Code:

@@ -9,6 +9,7 @@ from exegesis.behavior import Argmax, Readout, Sign
 from exegesis.emit.code import INDENT, WIDTH
 from exegesis.ir import Graph, Node
 
+_PLAIN = frozenset({"symbolic.width"})  # what is counted says as much as one sentence
 MANY = 12  # entries of an axis that are listed one by one
 
 
@@ -73,7 +74,9 @@ def places(nodes: Iterable[Node]) -> str:
 def comment(node: Node) -> list[str]:
     """Comment lines above the statement of a variable: what it holds, and where it lives in the network."""
     where = places([node])
-    paragraphs = [*node.doc.splitlines(), *([f"In the network: {where}."] if where else [])]
+    is_plain = node.op in _PLAIN and not where and ". " not in node.doc
+    said = [] if is_plain else node.doc.splitlines()
+    paragraphs = [*said, *([f"In the network: {where}."] if where else [])]
     pad = " " * INDENT
     if len(paragraphs) == 2 and len(f"{pad}# {' '.join(paragraphs)}") <= WIDTH:
         paragraphs = [" ".join(paragraphs)]

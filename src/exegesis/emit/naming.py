@@ -5,10 +5,12 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
+import unicodedata
 from collections.abc import Collection
 from itertools import chain, count
 
 from exegesis import primitives
+from exegesis.emit.truths import is_truth
 from exegesis.ir import Function, Graph, Level, Node
 
 RESERVED = frozenset(
@@ -64,9 +66,9 @@ _DEFAULTS = {
     "component.flatten": "flat",
     "component.conv2d": "channels",
     "component.pool2d": "pooled",
+    "component.join": "together",
     "component.pick": "picked",
 }
-    "component.join": "together",
 _BY_CONSUMER = {("component.scores", 0): "q", ("component.scores", 1): "k", ("component.mix", 1): "v"}
 _BY_ROLE = {"mlp_in": "hidden", "mlp_gate": "gates", "mlp_out": "mlp", "unembed": "logits"}
 
@@ -90,8 +92,66 @@ def default_name(node: Node, graph: Graph) -> str:
     if node.level is Level.TENSOR:
         return identifier(node.op.split(".")[2] if node.op.count(".") > 1 else "") or "value"
     if node.type.kind == "selector" and node.op not in _DEFAULTS:
-        return "looked_at"
+        return _selector_name(node, graph)
+    if node.op == "symbolic.form" and (allows := _allowed(node, graph)):
+        return f"{allows}_score"
+    if node.op == "symbolic.copy" and is_truth(graph, node.id):
+        return "holds"
     return _DEFAULTS.get(node.op, "answer" if node.type.kind == "category" else "value")
+
+
+def _selector_name(node: Node, graph: Graph) -> str:
+    """What a selector looks at, where a word or two can say it."""
+    match node.op:
+        case "symbolic.everywhere":
+            return "so_far" if node.attrs["causal"] else "anywhere"
+        case "symbolic.ordered" if all(graph[i].op in _PLACES for i in node.inputs) and node.attrs["is"] == "<":
+            return "earlier"
+        case "symbolic.where" if label := _only_label(node, graph):
+            return f"{'not' if node.attrs['negated'] else 'at'}_{label}"
+        case "symbolic.where" if graph[node.inputs[1]].op in _PLACES and not node.attrs["negated"]:
+            inner = graph[node.inputs[0]]
+            return "earlier_places" if _selector_name(inner, graph) == "earlier" else "places"
+        case "symbolic.extreme" if (side := graph[node.inputs[0]]).op == "symbolic.ordered":
+            kind = (side.attrs["is"][0], node.attrs["which"])
+            return {(">", "smallest"): "just_above", ("<", "largest"): "just_below"}.get(kind, f"{kind[1]}_there")
+        case "symbolic.extreme" | "symbolic.nearest":
+            return f"{node.attrs['which']}_there"
+        case "symbolic.otherwise":
+            return "preferred"
+        case _:
+            return "looked_at"
+
+
+_PLACES = frozenset({"component.arange", "input.positions"})
+
+
+def _only_label(node: Node, graph: Graph) -> str:
+    """The label of the one category that a `where` is about, as a word; empty where there is none."""
+    key = graph[node.inputs[1]]
+    axis, values = graph.axes.get(key.type.of or ""), node.attrs["values"]
+    if len(values) != 1 or axis is None or not axis.labels or not 0 <= values[0] < len(axis.labels):
+        return ""
+    return identifier(constant_word(axis.labels[values[0]]))
+
+
+def _allowed(node: Node, graph: Graph) -> str:
+    """The first output that depends on how large a form is, as a word; empty where none does."""
+    for held in graph.users(node.id):
+        for answer in graph.users(held.id) if held.op == "symbolic.compare" and held.attrs["is"][0] == ">" else ():
+            axis = graph.axes.get(answer.type.axes[-1]) if answer.op == "symbolic.allow" else None
+            if axis is not None and axis.labels:
+                output = answer.attrs["gives"][answer.inputs[1:].index(held.id)]
+                return identifier(constant_word(axis.labels[output]))
+    return ""
+
+
+def constant_word(label: str) -> str:
+    """A label in words: `<bos>` → bos, `(` → left parenthesis, `-5` → minus 5."""
+    if len(label) == 1 and not label.isalnum():
+        label = unicodedata.name(label, "")
+    plain = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
+    return re.sub(r"\W+", " ", re.sub(r"^-(?=\d)", "minus ", plain)).strip()
 
 
 def function_names(graph: Graph) -> dict[str, str]:

@@ -19,10 +19,12 @@ from exegesis.emit.code import (
     index,
     linear,
     literal,
+    method,
     number,
     tuple_of,
 )
 from exegesis.emit.tables import AllowTable
+from exegesis.emit.truths import asks_truth, is_truth
 from exegesis.emit.words import Words
 from exegesis.ir import Graph, Node
 
@@ -84,9 +86,22 @@ def _which(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
 
 
 def _where(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
-    values = scene.words.many(scene.axis_of(node.inputs[1]), node.attrs["values"])
-    negated = {"negated": _literal_bool(True)} if node.attrs["negated"] else {}
-    return call("where", *inputs, values, **negated)
+    """A truth, and a comparison with one category, are conditions; several categories are listed."""
+    values, negated, axis = node.attrs["values"], node.attrs["negated"], scene.axis_of(node.inputs[1])
+    if scene.source(node, 1).type.kind == "bool" and {(b in values) != negated for b in (0, 1)} == {False, True}:
+        condition = inputs[1] if (1 in values) != negated else denied(inputs[1])
+    elif is_truth(scene.graph, node.inputs[1]):
+        condition = denied(inputs[1]) if negated else inputs[1]
+    elif len(values) == 1:
+        condition = compared(inputs[1], "!=" if negated else "==", scene.words.category(axis, values[0]))
+    else:
+        keyword = {"negated": _literal_bool(True)} if negated else {}
+        return call("where", *inputs, scene.words.many(axis, values), **keyword)
+    selector = inputs[0]
+    if isinstance(selector, Bracketed) and selector.head == "where(" and len(selector.items) == 2:
+        (_, selector), (_, first) = selector.items  # two conditions in one place are one
+        condition = chain("&", [first, condition])
+    return call("where", selector, condition)
 
 
 def _weigh(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
@@ -123,7 +138,17 @@ def _plain(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     return call(node.op.removeprefix("symbolic."), *inputs)
 
 
+def _copy(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("holds_at" if is_truth(scene.graph, node.id) else "copy", *inputs)
+
+
+def _width(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    return call("exists" if is_truth(scene.graph, node.id) else "width", *inputs)
+
+
 def _by_class(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    if is_truth(scene.graph, node.id):
+        return call("fraction", *inputs)
     size = literal(scene.size(node.type.axes[-1]))
     return call(node.op.removeprefix("symbolic."), *inputs, of=size)
 
@@ -178,7 +203,8 @@ def _form(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     terms: list[Term] = []
     tables: dict[int, dict[int, Number]] = {}
     for coefficient, k, cls in node.attrs["terms"]:
-        if coefficient and cls is not None and scene.source(node, k).type.kind != "real":
+        is_table = cls is not None and scene.source(node, k).type.kind != "real"
+        if coefficient and is_table and not is_truth(scene.graph, node.inputs[k]):
             table = tables.setdefault(k, {})
             table[cls] = table.get(cls, 0) + coefficient
         elif coefficient:
@@ -195,13 +221,15 @@ def _form(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
 def _is_whole(scene: Scene, node: Node, terms: Sequence[Term]) -> bool:
     """Whether a form is made of whole numbers only, which numpy then keeps as such."""
     numbers = [*(t.coefficient for t in terms), node.attrs["plus"]]
-    tables = any(isinstance(t.code, Bracketed) for t in terms)
     real = any(scene.graph[i].type.kind == "real" for i in node.inputs)
-    return not real and not tables and all(float(x).is_integer() for x in numbers)
+    worth = [coefficient for coefficient, _, cls in node.attrs["terms"] if cls is not None]
+    return not real and all(float(x).is_integer() for x in (*numbers, *worth))
 
 
 def _term(scene: Scene, node: Node, k: int, cls: int | None, coefficient: Number, read: Code) -> Term:
     kind = scene.source(node, k).type
+    if is_truth(scene.graph, node.inputs[k]):
+        return Term(coefficient, read, kind.kind == "category")
     if cls is not None:
         picked = scene.words.category(kind.axes[-1], cls)
         return Term(coefficient, index(read, f":, {picked.text}", picked.uses))
@@ -209,6 +237,7 @@ def _term(scene: Scene, node: Node, k: int, cls: int | None, coefficient: Number
     return Term(coefficient, index(read, ":, None") if wide else read, kind.kind == "bool")
 
 
+_SHORT = 60  # characters of a condition that an answer is made of
 _MANY = 4  # rows of a table that are worth a rule
 
 
@@ -222,18 +251,20 @@ def _worth(scene: Scene, node_id: str, read: Code, table: Mapping[int, Number]) 
 
 
 def _themselves(rows: Sequence[tuple[Code, Number]]) -> Code | None:
-    """`{n: n for n in range(10)}` where categories are written as numbers without a gap and stand for those."""
+    """`range(10)` where categories are written as numbers without a gap and stand for those."""
     if len(rows) < _MANY or any(key.text != number(v) for key, v in rows):
         return None
     first, last = int(rows[0][1]), int(rows[-1][1])
     if last - first + 1 != len(rows):
         return None
     span = f"{last + 1}" if first in (0, 1) else f"{first}, {last + 1}"  # what is not listed stands for 0
-    return Code(f"{{n: n for n in range({span})}}")
+    return Code(f"range({span})")
 
 
 def _compare(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     to, source = node.attrs["to"], scene.source(node)
+    if is_truth(scene.graph, source.id):
+        return inputs[0] if asks_truth(scene.graph, node, source.id) else denied(inputs[0])
     if source.type.kind == "category" and isinstance(to, int):
         return compared(inputs[0], node.attrs["is"], scene.words.category(source.type.of, to))
     return compared_form(inputs[0], node.attrs["is"], to)
@@ -253,6 +284,8 @@ def _bound(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
 
 
 def _is_in(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    if is_truth(scene.graph, node.inputs[0]):
+        return inputs[0]
     return membership(scene, inputs[0], scene.axis_of(node.inputs[0]), node.attrs["values"])
 
 
@@ -290,6 +323,9 @@ def _choose(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     results = [scene.words.category(node.type.of, g) for g in node.attrs["gives"]]
     other = scene.words.category(node.type.of, node.attrs["other"])
     if len(inputs) == 1:
+        numbered = (node.attrs["gives"][0], node.attrs["other"])
+        if sorted(numbered) == [0, 1] and scene.words.is_truth(node.type.of) and len(inputs[0].text) <= _SHORT:
+            return method(inputs[0] if numbered == (1, 0) else denied(inputs[0]), "astype", "int")
         return call("np.where", inputs[0], results[0], other)
     cases = [tuple_of(case) for case in zip(inputs, results, strict=True)]
     return call("choose", *cases, other=other)
@@ -342,8 +378,8 @@ SYMBOLIC: Mapping[str, Build] = {
     "symbolic.attend": _attend,
     "symbolic.share": _by_class,
     "symbolic.count": _by_class,
-    "symbolic.width": _plain,
-    "symbolic.copy": _plain,
+    "symbolic.width": _width,
+    "symbolic.copy": _copy,
     "symbolic.relabel": _relabel,
     "symbolic.lookup": _lookup,
     "symbolic.mod": _mod,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
 from exegesis.emit.code import WIDTH, Code, literal, set_of, starred, tuple_of
-from exegesis.emit.naming import RESERVED
+from exegesis.emit.naming import RESERVED, constant_word
 from exegesis.ir import Graph
 from exegesis.primitives import NONE
 
@@ -56,6 +55,10 @@ class Words:
         labels = self._labels.get(axis or "", ())
         return labels[category] if 0 <= category < len(labels) else "none" if category == -1 else str(category)
 
+    def is_truth(self, axis: str | None) -> bool:
+        """Whether the first two categories of an axis are false and true: called so, or by their numbers."""
+        return [self.label(axis, k).casefold() for k in (0, 1)] in (["0", "1"], ["false", "true"])
+
     def category(self, axis: str | None, category: int) -> Code:
         """A category as an expression."""
         made = "NONE" if category == NONE else self._names.get((axis or "", category))
@@ -96,10 +99,7 @@ class Words:
 
 def constant_name(label: str, category: int) -> str:
     """A Python constant for a label: `a` → A, `<bos>` → BOS, `(` → LEFT_PARENTHESIS, `Ġthe` → THE."""
-    if len(label) == 1 and not label.isalnum():
-        label = unicodedata.name(label, "")
-    plain = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
-    word = re.sub(r"\W+", "_", plain).strip("_").upper()
+    word = constant_word(label).replace(" ", "_").upper()
     if not word:
         return f"TOKEN_{category}"
     return f"N_{word}" if word[0].isdigit() else word

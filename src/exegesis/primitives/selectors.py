@@ -54,9 +54,12 @@ def extreme(selector: Array, key: Array, which: Literal["smallest", "largest"]) 
     return kept
 
 
-def where(selector: Array, key: Array, values: Iterable[int], *, negated: bool = False) -> Array:
-    """Of the positions looked at, those whose `key` is one of `values` (`negated`: none of them)."""
-    kept: Array = selector * np.isin(key, list(values), invert=negated)
+def where(selector: Array, key: Array, values: Iterable[int] | None = None, *, negated: bool = False) -> Array:
+    """Of the positions looked at, those whose `key` is one of `values` (`negated`: none of them).
+
+    Without `values`, `key` is a condition, and those are kept where it holds.
+    """
+    kept: Array = selector * np.isin(key, [True] if values is None else list(values), invert=negated)
     return kept
 
 

@@ -26,16 +26,35 @@ def count(selector: Array, value: Array, *, of: int) -> Array:
     return held
 
 
+def fraction(selector: Array, condition: Array) -> Array:
+    """Of the positions looked at, the fraction where a condition holds; 0 where nothing is looked at."""
+    held: Array = share(selector, condition, of=2)[:, 1]
+    return held
+
+
 def width(selector: Array) -> Array:
     """How many positions are looked at."""
     looked: Array = (selector > 0).sum(axis=1)
     return looked
 
 
+def exists(selector: Array) -> Array:
+    """Whether any position is looked at."""
+    return np.asarray((selector > 0).any(axis=1))
+
+
 def copy(selector: Array, value: Array) -> Array:
     """The category that most of the positions looked at hold (ties: the smallest); -1 where there is none."""
     held = count(selector, value, of=int(value.max(initial=0)) + 1)
     return np.where(held.max(axis=1) > 0, held.argmax(axis=1), -1)
+
+
+def holds_at(selector: Array, condition: Array) -> Array:
+    """Whether a condition holds where a selector looks: at more than half of these positions, where they are several.
+
+    False where nothing is looked at.
+    """
+    return np.asarray(copy(selector, condition) == 1)
 
 
 def relabel(value: Array, table: Mapping[int, int]) -> Array:
@@ -57,10 +76,12 @@ def classify(value: Array, groups: Mapping[int, Iterable[int]], *, other: int) -
     return lookup(value, table={v: group for group, members in groups.items() for v in members}, other=other)
 
 
-def worth(value: Array, numbers: Mapping[int, Number], *, other: Number = 0) -> Array:
-    """The number that each category stands for; `other` for categories not listed."""
-    found = [numbers.get(v, other) for v in value.astype(int).ravel().tolist()]
-    return np.array(found, dtype=float).reshape(value.shape)
+def worth(value: Array, numbers: Mapping[int, Number] | range, *, other: Number = 0) -> Array:
+    """The number that each category stands for (in a `range`: itself); `other` for categories not listed."""
+    table = numbers if isinstance(numbers, Mapping) else {n: n for n in numbers}
+    found = [table.get(v, other) for v in value.astype(int).ravel().tolist()]
+    whole_numbers = all(isinstance(n, int) for n in (*table.values(), other))
+    return np.array(found, dtype=int if whole_numbers else float).reshape(value.shape)
 
 
 def mod(value: Array, period: int, *, plus: int = 0) -> Array:

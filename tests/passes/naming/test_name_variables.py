@@ -10,7 +10,8 @@ import pytest
 from exegesis.ir import Axis, Function, Graph, Node, Type, check
 from exegesis.passes.manager import Manager
 from exegesis.passes.naming.name_variables import NameVariables
-from exegesis.passes.naming.rules import NAMERS, Labels
+from exegesis.passes.naming.rules import NAMERS
+from exegesis.passes.naming.sentences import Labels
 
 EVERY = ("batch", "pos")
 TOKEN = Type("category", EVERY, "token")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from exegesis.ir import Axis, Graph, Node, Site, Type
-from exegesis.passes.naming.rules import NAMERS, Labels, Named
+from exegesis.passes.naming.rules import NAMERS
+from exegesis.passes.naming.sentences import Labels, Named
 
 BP = ("batch", "pos")
 TOKEN, WHOLE, BOOL = Type("category", BP, "token"), Type("int", BP), Type("bool", BP)
@@ -45,7 +46,7 @@ def form(terms: list[list[Any]], inputs: tuple[str, ...], plus: int = 0, sites: 
 @pytest.mark.parametrize(
     ("new", "name"),
     [
-        (form([[1, 0, None], [-1, 1, None]], ("length", "place")), "sequence_length_minus_place"),
+        (form([[1, 0, None], [-1, 1, None]], ("length", "place")), "opposite_place"),
         (form([[2, 0, 0], [-1, 0, 3]], ("shares",)), "2_a_minus_b"),
         (form([[1, 0, None]], ("length",), -1), "sequence_length_minus_1"),
         (node("new", "width", ("all",), WHOLE), "sequence_length"),

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 
 from exegesis.ir import Function, Graph, Level
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
-from exegesis.passes.naming.rules import NAMERS, Labels, Named
+from exegesis.passes.naming.rules import NAMERS
+from exegesis.passes.naming.sentences import Labels, Named
 
 _TOO_COMMON = 3
 

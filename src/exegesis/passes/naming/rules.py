@@ -6,39 +6,11 @@ A namer is a function `(Graph, Node, Labels) -> Named | None`. It may give up; t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+import unicodedata
+from collections.abc import Callable
 
 from exegesis.ir import Graph, Node
-
-
-class Named(NamedTuple):
-    """What a namer says: what the function that computes it is called, what its value is called, and a sentence."""
-
-    function: str
-    variable: str
-    sentence: str
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Names given so far, by node id, and what categories are called."""
-
-    names: Mapping[str, str]
-    tokens: Sequence[str]
-
-    def of(self, node_id: str) -> str:
-        """The name of a variable, or its id while it has none."""
-        return self.names.get(node_id, node_id)
-
-    def token(self, k: int) -> str:
-        """The label of a token as part of a name."""
-        if k < 0:
-            return "none"
-        label = self.tokens[k] if k < len(self.tokens) else str(k)
-        return re.sub(r"\W+", "", label) or f"token{k}"
-
+from exegesis.passes.naming.sentences import PLACES, Labels, Named, holding, in_words, is_length, place, singular
 
 Namer = Callable[[Graph, Node, Labels], Named | None]
 
@@ -52,41 +24,63 @@ def copied_from_a_distance(graph: Graph, node: Node, labels: Labels) -> Named | 
     """`copy(back(k), v)`."""
     if node.op != "symbolic.copy" or (selector := graph[node.inputs[0]]).op != "symbolic.back":
         return None
-    what, by = _singular(labels.of(node.inputs[1])), selector.attrs["by"]
+    what, by = singular(labels.of(node.inputs[1])), selector.attrs["by"]
     if by == 0:
-        return Named(f"own_{what}", f"own_{what}", f"The {_words(what)} at the position itself.")
+        return Named(f"own_{what}", f"own_{what}", f"The {in_words(what)} at the position itself.")
     if by == 1:
         return Named(
             f"previous_{what}",
             "previous" if what == "token" else f"previous_{what}_value",
-            f"The {_words(what)} one position back.",
+            f"The {in_words(what)} one position back.",
         )
-    return Named(f"{what}_{by}_back", f"back_{by}", f"The {_words(what)} {by} positions back.")
+    return Named(f"{what}_{by}_back", f"back_{by}", f"The {in_words(what)} {by} positions back.")
 
 
 def copied_from_the_start(graph: Graph, node: Node, labels: Labels) -> Named | None:
     """`copy(at(k), v)`."""
     if node.op != "symbolic.copy" or (selector := graph[node.inputs[0]]).op != "symbolic.at":
         return None
-    what, index = _singular(labels.of(node.inputs[1])), selector.attrs["index"]
+    what, index = singular(labels.of(node.inputs[1])), selector.attrs["index"]
     name = f"first_{what}" if index == 0 else f"{what}_at_{index}"
-    return Named(name, "first" if index == 0 else f"at_{index}", f"The {_words(what)} at position {index}.")
+    return Named(name, "first" if index == 0 else f"at_{index}", f"The {in_words(what)} at position {index}.")
+
+
+def copied_from_the_end(graph: Graph, node: Node, labels: Labels) -> Named | None:
+    """`copy(match(length - 1, place), v)`: what stands at the last position."""
+    if node.op != "symbolic.copy" or (selector := graph[node.inputs[0]]).op != "symbolic.match":
+        return None
+    sought = graph[selector.inputs[0]]
+    if sought.op != "symbolic.form" or (sought.attrs["terms"], sought.attrs["plus"]) != ([[1, 0, None]], -1):
+        return None
+    if not is_length(graph, sought.inputs[0]) or graph[selector.inputs[1]].op not in PLACES:
+        return None
+    what = singular(labels.of(node.inputs[1]))
+    return Named(f"{what}_at_end", f"{what}_at_end", "")
 
 
 def copied_from_a_match(graph: Graph, node: Node, labels: Labels) -> Named | None:
     """`copy(match(q, k), v)`."""
-    if node.op != "symbolic.copy" or (selector := graph[node.inputs[0]]).op != "symbolic.match":
+    if node.op != "symbolic.copy":
+        return None
+    selector, rest = graph[node.inputs[0]], ""
+    if selector.op == "symbolic.otherwise":
+        selector, rest = graph[selector.inputs[0]], " For want of one, what the rest of the attention prefers."
+    if selector.op != "symbolic.match":
         return None
     query, renamed = graph[selector.inputs[0]], ""
     if query.op == "symbolic.relabel":
         pairs = [f"{labels.token(a)} looks for {labels.token(b)}" for a, b in query.attrs["table"]]
         renamed = f" ({', '.join(pairs)})"
         query = graph[query.inputs[0]]
-    q, k, v = (_singular(labels.of(i)) for i in (query.id, selector.inputs[1], node.inputs[1]))
+    q, k, v = (singular(labels.of(i)) for i in (query.id, selector.inputs[1], node.inputs[1]))
     if k == f"previous_{q}" and v == q:
-        sentence = f"The {_words(v)} that came after the earlier occurrence of the {_words(q)}{renamed}."
+        sentence = f"The {in_words(v)} that came after the earlier occurrence of the {in_words(q)}{renamed}."
         return Named(f"{v}_that_followed", "followed_by", sentence)
-    sentence = f"The {_words(v)} at the position whose {_words(k)} is the {_words(q)}{renamed}."
+    k, q = (
+        re.sub("^places?", "place", "place" if graph[i].op in PLACES else n)
+        for i, n in ((selector.inputs[1], k), (query.id, q))
+    )
+    sentence = f"The {in_words(v)} at the position whose {in_words(k)} is the {in_words(q)}{renamed}.{rest}"
     return Named(f"{v}_where_{k}_is_{q}", "found", sentence)
 
 
@@ -103,8 +97,8 @@ def copied_from_the_next(graph: Graph, node: Node, labels: Labels) -> Named | No
     query = graph[side.inputs[0]]
     below = [labels.token(a) for a, b in query.attrs["table"] if b < 0] if query.op == "symbolic.relabel" else []
     note = f" ({', '.join(below)} {'counts' if len(below) == 1 else 'count'} as less than any)" if below else ""
-    what = _singular(labels.of(node.inputs[1]))
-    sentence = f"The {which} {_words(what)} among those that are {than} than the position's own{note}."
+    what = singular(labels.of(node.inputs[1]))
+    sentence = f"The {which} {in_words(what)} among those that are {than} than the position's own{note}."
     return Named(f"next_{name}_{what}", f"next_{name}", sentence)
 
 
@@ -112,15 +106,39 @@ def stripped(graph: Graph, node: Node, labels: Labels) -> Named | None:
     """`relabel(v)` that only turns categories into none: what is left are values that can be compared."""
     if node.op != "symbolic.relabel" or any(b >= 0 for _, b in node.attrs["table"]):
         return None
-    return Named(_singular(labels.of(node.inputs[0])), "values", "")
+    return Named(singular(labels.of(node.inputs[0])), "values", "")
 
 
 def copied_from_somewhere(graph: Graph, node: Node, labels: Labels) -> Named | None:
     """Any other copy."""
     if node.op != "symbolic.copy":
         return None
-    what = _singular(labels.of(node.inputs[1]))
-    return Named(f"{what}_seen", "only", f"The one {_words(what)} that is seen among the positions looked at.")
+    source, what = graph[node.inputs[1]], singular(labels.of(node.inputs[1]))
+    if source.type.kind == "bool":
+        return Named(f"{what}_there", "" if len(graph.users(node.id)) == 1 else f"{what}_there", "")
+    if (found := _behind_or_at(graph, graph[node.inputs[0]], labels, what)) is not None:
+        return found
+    return Named(f"{what}_seen", "found", f"The {in_words(what)} that is found there.")
+
+
+def _behind_or_at(graph: Graph, selector: Node, labels: Labels, what: str) -> Named | None:
+    """`copy(where(back(k), place), v)` and `copy(otherwise(where(…, v, {c}), back(k)), v)`."""
+    match selector.op:
+        case "symbolic.where" if graph[selector.inputs[0]].op == "symbolic.back" and not selector.attrs["negated"]:
+            by, places = graph[selector.inputs[0]].attrs["by"], selector.attrs["values"]
+            span = f"{places[0]} to {places[-1]}" if len(places) > 2 else " or ".join(map(str, places))
+            if graph[selector.inputs[1]].op in PLACES and by:
+                sentence = f"The {in_words(what)} {by} positions back, where that is one of the positions {span}."
+                return Named(f"{what}_{by}_back", f"{what}_{by}_back", sentence)
+        case "symbolic.otherwise":
+            first, rest = (graph[i] for i in selector.inputs)
+            if first.op == "symbolic.where" and rest.op == "symbolic.back" and len(first.attrs["values"]) == 1:
+                there, by = labels.token(first.attrs["values"][0]), rest.attrs["by"]
+                behind = {0: "own", 1: "previous"}.get(by, f"{by}_back")
+                words = {0: "the position's own", 1: "the previous one"}.get(by, f"the one {by} positions back")
+                sentence = f"Where {there} came before: {there}. Else {words}."
+                return Named(f"{there}_or_{behind}_{what}", f"{there}_or_{behind}", sentence)
+    return None
 
 
 def tallied(graph: Graph, node: Node, labels: Labels) -> Named | None:
@@ -128,11 +146,11 @@ def tallied(graph: Graph, node: Node, labels: Labels) -> Named | None:
     if node.op not in ("symbolic.count", "symbolic.share"):
         return None
     selector = graph[node.inputs[0]]
-    what = _singular(labels.of(node.inputs[1]))
-    where, how = _place(graph, selector, labels)
+    what = singular(labels.of(node.inputs[1]))
+    where, how = place(graph, selector, labels)
     if node.op == "symbolic.count":
-        return Named(f"count_of_each_{what}{where}", "seen", f"How often each {_words(what)} occurs {how}.")
-    return Named(f"share_of_each_{what}{where}", "share", f"The share of each {_words(what)} {how}.")
+        return Named(f"count_of_each_{what}{where}", "seen", f"How often each {in_words(what)} occurs {how}.")
+    return Named(f"share_of_each_{what}{where}", "share", f"The share of each {in_words(what)} {how}.")
 
 
 def measured(graph: Graph, node: Node, labels: Labels) -> Named | None:
@@ -146,28 +164,29 @@ def measured(graph: Graph, node: Node, labels: Labels) -> Named | None:
                 return Named("count_so_far", "so_far", "How many positions there are so far, this one included.")
             return Named("sequence_length", "length", "How many positions the sequence has.")
         case "symbolic.match" if selector.inputs[0] == selector.inputs[1]:
-            what = _singular(labels.of(selector.inputs[0]))
-            return Named(f"count_of_same_{what}", "same", f"How many positions hold the same {_words(what)}.")
+            what = singular(labels.of(selector.inputs[0]))
+            return Named(f"count_of_same_{what}", "same", f"How many positions hold the same {in_words(what)}.")
         case "symbolic.ordered" if selector.inputs[0] == selector.inputs[1]:
-            what = _singular(labels.of(selector.inputs[0]))
+            what = singular(labels.of(selector.inputs[0]))
             side = "smaller" if selector.attrs["is"].startswith("<") else "larger"
             equal = "_or_equal" if selector.attrs["is"].endswith("=") else ""
-            sentence = f"How many positions hold a {side}{_words(equal)} {_words(what)}."
+            sentence = f"How many positions hold a {side}{in_words(equal)} {in_words(what)}."
             return Named(f"count_of_{side}{equal}_{what}s", f"{side}{equal}", sentence)
         case "symbolic.where" if graph[selector.inputs[1]].type.kind == "bool":
-            _, how = _place(graph, graph[selector.inputs[0]], labels)
-            what = _words(labels.of(selector.inputs[1]))
-            return Named(
-                f"count_where_{labels.of(selector.inputs[1])}", "how_many", f"At how many positions {what} {how}."
-            )
+            condition = labels.of(selector.inputs[1])
+            users = graph.users(node.id)
+            if users and all(u.op == "symbolic.compare" and u.attrs["to"] == 0 for u in users):
+                ever = f"ever_{condition.removeprefix('any_')}"
+                return Named(ever, ever if node.sites or len(users) > 1 else "", "")
+            return Named(f"count_where_{condition}", "how_many", "")
         case "symbolic.where" if len(selector.attrs["values"]) <= 2:
             values = [labels.token(v) for v in selector.attrs["values"]]
-            _, how = _place(graph, selector, labels)
+            how = holding(graph, selector, labels)
             name = f"count_of_{'all_but_' if selector.attrs['negated'] else ''}{'_or_'.join(values)}"
             return Named(
                 name,
                 name.removeprefix("count_of_") if values[0].isidentifier() else "how_many",
-                f"How many positions there are {how}.",
+                f"How many positions {how}.",
             )
         case _:
             return None
@@ -180,6 +199,8 @@ def combined(graph: Graph, node: Node, labels: Labels) -> Named | None:
     users = graph.users(node.id)
     if len(users) == 1 and users[0].op == "symbolic.compare" and not node.sites:
         return None
+    if name := _balance(node, labels):
+        return Named(name, name, "")
     parts: list[str] = []
     for coefficient, source, cls in sorted(node.attrs["terms"], key=lambda t: t[0] < 0):
         label = labels.token(cls) if cls is not None else labels.of(node.inputs[source])
@@ -193,62 +214,62 @@ def combined(graph: Graph, node: Node, labels: Labels) -> Named | None:
     name = "_".join(parts).lower()
     if not f"n_{name}".isidentifier():
         return None
-    return Named(name, "" if len(users) == 1 and plus and not node.sites else name, "")
+    return Named(name, "" if len(users) == 1 and not node.sites else name, "")
+
+
+def _balance(node: Node, labels: Labels) -> str:
+    """`curly_bracket_balance` for what opens less what closes it, by the names that Unicode gives them."""
+    if len(terms := node.attrs["terms"]) != 2 or node.attrs["plus"]:
+        return ""
+    (a, _, opens), (b, _, closes) = sorted(terms, key=lambda t: -t[0])
+    if a != -b or None in (opens, closes) or max(opens, closes) >= len(labels.tokens):
+        return ""
+    named = [unicodedata.name(t, "") if len(t := labels.tokens[k]) == 1 else "" for k in (opens, closes)]
+    kinds = {n.removeprefix(side) for n, side in zip(named, ("LEFT ", "RIGHT "), strict=True) if n.startswith(side)}
+    kind = kinds.pop() if len(kinds) == 1 and all(named) else ""
+    return f"{kind.replace(' ', '_').lower()}_balance" if kind else ""
+
+
+def mirrored(graph: Graph, node: Node, labels: Labels) -> Named | None:
+    """The length less the place: the place opposite."""
+    if node.op != "symbolic.form" or len(terms := node.attrs["terms"]) != 2:
+        return None
+    (a, length, _), (b, place, _) = sorted(terms, key=lambda t: -t[0])
+    first, second = graph[node.inputs[length]], graph[node.inputs[place]]
+    if (a, b) != (1, -1) or not is_length(graph, first.id) or second.op not in PLACES:
+        return None
+    return Named("opposite_place", "opposite", "The place as far from the end as this one from the start.")
 
 
 def judged(graph: Graph, node: Node, labels: Labels) -> Named | None:
     """Several truth values at once."""
-    names = {"symbolic.and": "all_hold", "symbolic.or": "some_hold"}
-    return Named(names[node.op], names[node.op] if node.sites else "", "") if node.op in names else None
+    if node.op not in ("symbolic.and", "symbolic.or"):
+        return None
+    sources = [graph[i] for i in node.inputs]
+    asked = {(s.attrs["is"], s.attrs["to"]) for s in sources if s.op == "symbolic.compare"}
+    word = _SIGNS.get(asked.pop()) if len(asked) == 1 and all(s.op == "symbolic.compare" for s in sources) else None
+    each = "all" if node.op == "symbolic.and" else "any" if word else "some"
+    name = f"{each}_{word or 'hold'}"
+    if len(users := graph.users(node.id)) == 1 and users[0].op == "symbolic.choose":
+        name = "accepted" if users[0].attrs["gives"] == [1] else "rejected" if users[0].attrs["other"] == 1 else name
+    return Named(name, name if node.sites else "", "")
+
+
+_SIGNS = {("==", 0): "zero", ("<", 0): "negative", (">", 0): "positive"}
 
 
 NAMERS: tuple[Namer, ...] = (
     as_written,
     copied_from_a_distance,
     copied_from_the_start,
+    copied_from_the_end,
     copied_from_a_match,
     copied_from_the_next,
     copied_from_somewhere,
     stripped,
     tallied,
     measured,
+    mirrored,
     combined,
     judged,
 )
-
-
-def _place(graph: Graph, selector: Node, labels: Labels) -> tuple[str, str]:
-    """Where a selector looks, as a suffix and in words."""
-    match selector.op:
-        case "symbolic.everywhere":
-            return ("", "so far") if selector.attrs["causal"] else ("", "in the whole sequence")
-        case "symbolic.back":
-            return f"_{selector.attrs['by']}_back", f"{selector.attrs['by']} positions back"
-        case "symbolic.where":
-            inner, words = _place(graph, graph[selector.inputs[0]], labels)
-            values = ", ".join(labels.token(v) for v in selector.attrs["values"][:4])
-            relation = "is none of" if selector.attrs["negated"] else "is"
-            return (
-                f"{inner}_there",
-                f"{words}, where the {_words(_singular(labels.of(selector.inputs[1])))} {relation} {values}",
-            )
-        case "symbolic.weigh":
-            inner, words = _place(graph, graph[selector.inputs[0]], labels)
-            return f"{inner}_weighed", f"{words}, weighed by the {_words(_singular(labels.of(selector.inputs[1])))}"
-        case "symbolic.weigh_pairs":
-            inner, words = _place(graph, graph[selector.inputs[0]], labels)
-            q, k = (_words(_singular(labels.of(i))) for i in selector.inputs[1:])
-            return f"{inner}_weighed", f"{words}, weighed by the {k} and by the {q} that looks"
-        case "symbolic.match":
-            k, q = (_words(_singular(labels.of(i))) for i in (selector.inputs[1], selector.inputs[0]))
-            return "_there", f"where the {k} is the {q}"
-        case _:
-            return "_there", "among the positions looked at"
-
-
-def _singular(name: str) -> str:
-    return "token" if name == "tokens" else name
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")

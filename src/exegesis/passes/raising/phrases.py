@@ -15,6 +15,7 @@ from exegesis.passes.raising.clusters import Codes
 from exegesis.passes.raising.columns import Column, Mask
 from exegesis.passes.raising.head_view import SEQUENCE
 
+TRUTH = "truth"  # the axis of copied truth values
 REFER = 6.0  # bits to name an operation, or a variable
 _EIGHTHS = 8  # numbers that shares hit exactly, in whatever precision
 _AWKWARD = {"!=": 0.5, "<=": 0.1, ">=": 0.1}  # bits; of two ways to say one thing, people prefer the plainer
@@ -142,6 +143,8 @@ def among(column: Column, target: Mask) -> Phrase | None:
     if len(np.intersect1d(held, others)) or not len(held) or not len(others):
         return None
     negated = len(others) < len(held) or (len(others) == len(held) and -1 in held)
+    if column.axis == TRUTH and sorted((*held, *others)) == [0, 1]:
+        negated = 0 in held  # of truths one says that they hold, or that they do not
     values = [int(v) for v in (others if negated else held)]
     size = len(held) + len(others)
 
