@@ -62,7 +62,8 @@ class _Writer:
         return "\n\n\n".join(blocks) + "\n"
 
     def _module_doc(self) -> list[str]:
-        return [p for p in (self.about.title, self.about.behavior, *self.about.checked) if p]
+        modules = (self.graph.meta.get("modules") or {}).get("says", "")
+        return [p for p in (self.about.title, self.about.behavior, modules, *self.about.checked) if p]
 
     def _definitions(self, scope: Scope) -> list[str]:
         inner = [d for item in scope.body if isinstance(item, Scope) for d in self._definitions(item)]
@@ -75,13 +76,14 @@ class _Writer:
         function = scope.function
         if function is None:
             return [answer_doc(self.graph, self.readout)]
-        first = function.doc or f"Gives {', '.join(n.replace('_', ' ') for n in scope.gives)}."
+        gives = f"Gives {', '.join(n.replace('_', ' ') for n in scope.gives)}."
+        first, *more = (function.doc or gives).split("\n\n")
         found = places([self.graph[n] for n in function.nodes if n in self.graph.by_id])
         where = f"In the network: {found}." if found else ""
         known = self.about.evidence
         checks = [known.get(n, known.get(self.graph[n].name or "", "")) for n in function.nodes]
         rest = " ".join(s for s in (where, *dict.fromkeys(checks)) if s)
-        return [p for p in (sentence(first), rest) if p]
+        return [p for p in (sentence(first), *more, rest) if p]
 
 
 def _import(words: Sequence[str]) -> list[str]:

@@ -8,10 +8,12 @@ from exegesis.passes.canonicalise.merge_constants import MergeConstants
 from exegesis.passes.compressing.drop_units import DropUnits
 from exegesis.passes.compressing.quantise_weights import QuantiseWeights
 from exegesis.passes.grouping.group_functions import GroupFunctions
+from exegesis.passes.grouping.group_modules import GroupModules
 from exegesis.passes.manager import Pass
 from exegesis.passes.naming.name_variables import NameVariables
 from exegesis.passes.pruning.drop_edges import DropEdges
 from exegesis.passes.raising.align_variables import AlignVariables
+from exegesis.passes.raising.composed.round_rest import RoundRest
 from exegesis.passes.raising.raise_arithmetic import RaiseArithmetic
 from exegesis.passes.raising.raise_heads import RaiseHeads
 from exegesis.passes.raising.raise_layers import RaiseLayers
@@ -28,6 +30,7 @@ STANDARD: tuple[Pass, ...] = (
     RaiseHeads(),  # attention becomes selectors and what they gather
     RaiseReadout(),  # MLPs and unembedding become a readout over what was gathered
     AlignVariables(),  # a variable may live in further heads, which do the same once more
+    RoundRest(),  # what stays opaque, in as few whole numbers as keep the answers
     GroupFunctions(),  # what lives in one place of the network becomes a function
     NameVariables(),  # called after what it holds
 )
@@ -35,7 +38,7 @@ STANDARD: tuple[Pass, ...] = (
 ARRAYS: tuple[Pass, ...] = (
     DropUnits(),  # pixels, neurons and channels that the others can stand in for
     QuantiseWeights(),  # weights as whole numbers of steps, most of them zero
-    GroupFunctions(),  # what lives in one place of the network becomes a function
+    GroupModules(),  # modules become functions, layers where there are none
 )
 
 

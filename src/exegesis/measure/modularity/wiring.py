@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
@@ -16,6 +16,7 @@ from exegesis.behavior import Argmax
 from exegesis.ir import Graph, Level
 from exegesis.measure.bench import Observed
 from exegesis.measure.modularity.graphs import Block, Layer, ModularityError, UnitGraph
+from exegesis.measure import units as network_units
 from exegesis.measure.units import MAPS, Layers, Units
 from exegesis.runtime import Executor
 
@@ -109,14 +110,15 @@ def _ties(program: Graph, layers: Layers, place: dict[str, int], output: int) ->
 
 
 def _sources(program: Graph, node: str, place: dict[str, int]) -> list[int]:
-    """The layers whose values reach a node with no map between."""
-    found, stack = set[int](), [node]
+    """The layers whose values reach a node with no map between. Of an input of which only some entries are kept there
+    is no layer: no two of its readers would have to agree on which."""
+    found, stack = set[int](), [(node, False)]
     while stack:
-        name = stack.pop()
+        name, kept = stack.pop()
         if name in place:
-            found.add(place[name])
-        elif program[name].op in _THROUGH:
-            stack.extend(program[name].inputs)
+            found |= set() if kept and program[name].level is Level.INPUT else {place[name]}
+        elif program[name].op in (*_THROUGH, "component.keep"):
+            stack.extend((i, kept or program[name].op == "component.keep") for i in program[name].inputs)
     return sorted(found)
 
 
@@ -149,12 +151,17 @@ def _matrix(program: Graph, layers: Layers, tie: Tie) -> NDArray[np.float32] | N
     if tie.map is None:
         return None
     node = program[tie.map]
-    weight = np.abs(program.tensors[node.tensors["weight"]]).astype(np.float32)
+    weight = np.abs(program.tensors[node.tensors["weight"]]).astype(np.float32) * float(node.attrs.get("step", 1))
     if node.op == "component.linear":
-        source = layers[tie.source - 1].units if tie.source else len(weight)
-        if len(weight) % source:
-            raise ModularityError(f"Map {tie.map!r} reads {len(weight)} values, which {source} units cannot have.")
-        return np.asarray(weight.reshape(source, -1, weight.shape[1]).sum(1))
+        if not tie.source:
+            return weight
+        source = layers[tie.source - 1]
+        owners = _owners(program, node.inputs[0], source)
+        if owners is None or len(owners) != len(weight):
+            raise ModularityError(f"Map {tie.map!r} reads {len(weight)} values, which {source.units} units cannot have.")
+        summed = np.zeros((source.units, weight.shape[1]), dtype=np.float32)
+        np.add.at(summed, owners, weight)
+        return summed
     groups = int(node.attrs["groups"])
     kernels = weight.sum((2, 3)).T  # [inputs of a group, outputs]
     out = np.zeros((kernels.shape[0] * groups, kernels.shape[1]), dtype=np.float32)
@@ -163,6 +170,30 @@ def _matrix(program: Graph, layers: Layers, tie: Tie) -> NDArray[np.float32] | N
         rows = slice(g * kernels.shape[0], (g + 1) * kernels.shape[0])
         out[rows, g * per : (g + 1) * per] = kernels[:, g * per : (g + 1) * per]
     return out
+
+
+def _owners(program: Graph, node_id: str, layer: network_units.Layer) -> Int[np.ndarray, " k"] | None:
+    """For each entry of a value that comes from a layer, which unit of it it belongs to; None where that is not said."""
+    node = program[node_id]
+    if node_id in layer.nodes:
+        return np.arange(layer.units)
+    for source in node.inputs if node.op in (*_THROUGH, "component.keep") else ():
+        if (found := _owners(program, source, layer)) is not None:
+            if node.op == "component.flatten":
+                places = _flat_size(program, node.type.axes[-1], program[source].type.axes[1:]) // len(found)
+                return np.repeat(found, places)
+            return found[program.tensors[node.tensors["mask"]]] if node.op == "component.keep" else found
+    return None
+
+
+def _flat_size(program: Graph, axis: str, before: Sequence[str]) -> int:
+    """How many entries a value that was laid flat has."""
+
+    def size(name: str) -> int:
+        known = int(name[1:]) if name.startswith("=") else program.axes[name].size
+        return known or 0
+
+    return size(axis) or int(np.prod([size(name) for name in before]))
 
 
 def _edges(matrix: NDArray[np.float32] | None, units: dict[int, int], tie: Tie) -> NDArray[np.float32] | None:
