@@ -173,6 +173,42 @@ def test_kept_entries_and_weights_that_count_steps(imports: Imports) -> None:
     assert imports(source, graph.tensors).run(x) == int(by_hand.argmax())
 
 
+def test_attention_whose_weights_count_steps(imports: Imports) -> None:
+    import torch
+
+    rng = np.random.default_rng(4)
+    shapes = {"embed": (5, 6), "q": (2, 6, 3), "out": (2, 3, 6), "logits": (6, 5)}
+    tensors = {f"{n}.weight": rng.integers(-9, 10, size=s).astype(np.int8) for n, s in shapes.items()}
+    stream, per_head = Type("real", ("batch", "pos", "=6")), Type("real", ("batch", "=2", "pos", "=3"))
+    steps = {"embed": 0.5, "q": 0.02, "out": 0.1, "logits": 0.04}
+    ops = (
+        ("embed", "embed", ("tokens",), stream),
+        ("q", "heads", ("embed",), per_head),
+        ("scores", "scores", ("q", "q"), Type("real", ("batch", "=2", "pos", "key"))),
+        ("mask", "mask", ("scores",), Type("real", ("batch", "=2", "pos", "key"))),
+        ("pattern", "softmax", ("mask",), Type("real", ("batch", "=2", "pos", "key"))),
+        ("z", "mix", ("pattern", "q"), per_head),
+        ("out", "write", ("z",), stream),
+        ("logits", "linear", ("out",), Type("real", ("batch", "pos", "token"))),
+    )
+    attrs: dict[str, dict[str, object]] = {"scores": {"scale": 1}, "mask": {"causal": True, "fill": -1e9}}
+    nodes = [Node("tokens", "input.tokens", (), Type("category", ("batch", "pos"), "token"))]
+    for name, op, inputs, type in ops:
+        has = {"step": steps[name]} if name in steps else attrs.get(name, {})
+        roles = {"weight": f"{name}.weight"} if name in steps else {}
+        nodes.append(Node(name, f"component.{op}", inputs, type, has, roles))
+    axes = {**{n: Axis(n) for n in ("batch", "pos", "key")}, "token": Axis("token", 5)}
+    graph = Graph(tuple(nodes), ("logits",), tensors, axes)
+    source = emit_program(graph, about=ABOUT, readout=Argmax())
+    for name, step in steps.items():
+        assert f'{step:g} * TENSORS["{name}.weight"]' in source
+    run = imports(source, graph.tensors).run
+    for _ in range(5):
+        ids = rng.integers(0, 5, 7).tolist()
+        values = Executor(graph, dtype=torch.float64).run({"tokens": torch.tensor([ids])})["logits"][0]
+        assert run(ids) == values.argmax(-1).tolist()
+
+
 @pytest.mark.parametrize("axis", [1, 2])
 def test_parts_are_joined(axis: int, imports: Imports) -> None:
     import torch

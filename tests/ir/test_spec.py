@@ -112,6 +112,34 @@ FAULTS: list[tuple[str, Graph, str]] = [
         "has a weight of integers, but no step",
     ),
     (
+        "steps of real rows",
+        graph(Node("n", "component.embed", ("tokens",), STREAM, {"step": 0.5}, {"weight": "W_E"})),
+        "has a step, but a weight of reals",
+    ),
+    (
+        "heads without a step",
+        graph(
+            Node(
+                "n",
+                "component.heads",
+                ("stream",),
+                Type("real", ("batch", "=1", "position", "=2")),
+                {},
+                {"weight": "i"},
+            ),
+            tensors={**TENSORS, "i": np.ones((1, 4, 2), np.int8)},
+        ),
+        "has a weight of integers, but no step",
+    ),
+    (
+        "what heads write without a step",
+        graph(
+            Node("n", "component.write", ("stream",), STREAM, {}, {"weight": "i"}),
+            tensors={**TENSORS, "i": np.ones((1, 2, 4), np.int8)},
+        ),
+        "has a weight of integers, but no step",
+    ),
+    (
         "mask of numbers",
         graph(Node("n", "component.keep", ("stream",), STREAM, {"axis": 2}, {"mask": "scale"})),
         "keeps by a mask of float",

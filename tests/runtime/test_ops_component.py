@@ -142,6 +142,23 @@ def test_linear_layers() -> None:
     same(give("linear", [x], "bsv", weight=weight), (layer(x) - layer.bias).detach())
 
 
+def test_weights_that_count_steps() -> None:
+    """Every op whose weight may be of integers, against itself with the weight of reals."""
+    counts = {n: torch.randint(-90, 90, shape, dtype=torch.int8) for n, shape in SHAPES.items()}
+    inputs = {
+        "embed": (torch.tensor([[0, 3, -1]]), "bsd", "i"),
+        "heads": (torch.randn(B, S, D), "bhse", "r"),
+        "write": (torch.randn(B, H, S, E), "bsd", "r"),
+        "linear": (torch.randn(B, S, D), "bsv", "r"),
+    }
+    for op, (x, axes, kinds) in inputs.items():
+        found = give(op, [x], axes, {"step": 0.25}, kinds=kinds, weight=counts[op])
+        same(found, give(op, [x], axes, kinds=kinds, weight=0.25 * counts[op]))
+        assert found.abs().max() > 1
+
+
+SHAPES = {"embed": (4, D), "heads": (H, D, E), "write": (H, E, D), "linear": (D, 7)}
+
 REFERENCES = {
     "relu": lambda x: np.where(x > 0, x, 0),
     "gelu": lambda x: np.array([v / 2 * (1 + torch.erf(torch.tensor(v / 2**0.5)).item()) for v in x]),

@@ -87,8 +87,13 @@ def _weight(node: Node) -> Code:
     return linear([Term(node.attrs["step"], weight)], 0) if "step" in node.attrs else weight
 
 
-def _linear(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
-    return call("linear", inputs[0], _weight(node), *_tensors(node, "bias").values())
+def _weighted(function: str) -> Build:
+    """A call with a weight, which may count steps, and a bias where there is one."""
+
+    def build(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+        return call(function, inputs[0], _weight(node), *_tensors(node, "bias").values())
+
+    return build
 
 
 def _conv2d(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
@@ -110,17 +115,17 @@ def _keep(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     return index(inputs[0], ", ".join([":"] * (node.attrs["axis"] - 1) + [mask.text]), mask.uses)
 
 
-def _pick(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
-    """Axis 0 of the graph is the batch, which programs do not have."""
-    axis, at = node.attrs["axis"], node.attrs["at"]
-    rank = len(scene.source(node).type.axes)
-    axis = axis + rank if axis < 0 else axis
 def _join(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     """Axis 0 of the graph is the batch, which programs do not have."""
     axis = node.attrs["axis"] - 1
     return call("np.concatenate", list_of(inputs), **({"axis": literal(axis)} if axis else {}))
 
 
+def _pick(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    """Axis 0 of the graph is the batch, which programs do not have."""
+    axis, at = node.attrs["axis"], node.attrs["at"]
+    rank = len(scene.source(node).type.axes)
+    axis = axis + rank if axis < 0 else axis
     if axis == 0:
         raise GraphError(f"Node {node.id!r} picks one input of a batch, which no program can say.")
     return index(inputs[0], ", ".join([":"] * (axis - 1) + [str(at)]))
@@ -128,17 +133,17 @@ def _join(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
 
 _OPS: Mapping[str, Callable[[Scene, Node, Sequence[Code]], Code]] = {
     "arange": _arange,
-    "embed": _plain("embed", "weight"),
+    "embed": _weighted("embed"),
     "constant": _constant,
     "add": _add,
     "norm": _norm,
-    "heads": _plain("heads", "weight", "bias"),
+    "heads": _weighted("heads"),
     "scores": _scores,
     "mask": _mask,
     "softmax": _plain("softmax"),
     "mix": _plain("mix"),
-    "write": _plain("write", "weight"),
-    "linear": _linear,
+    "write": _weighted("write"),
+    "linear": _weighted("linear"),
     "activation": _activation,
     "gate": _gate,
     "scale": _scale,
@@ -146,7 +151,7 @@ _OPS: Mapping[str, Callable[[Scene, Node, Sequence[Code]], Code]] = {
     "conv2d": _conv2d,
     "pool2d": _pool2d,
     "keep": _keep,
+    "join": _join,
     "pick": _pick,
 }
 COMPONENT: Mapping[str, Build] = {f"component.{name}": build for name, build in _OPS.items()}
-    "join": _join,

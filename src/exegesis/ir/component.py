@@ -84,10 +84,12 @@ COMPONENT_OPS = (
     ),
     OpSpec(
         "component.embed",
-        "Row `weight[ids]` for every id: `weight` [n, d].",
+        "Row `weight[ids]` for every id: `weight` [n, d]. With `step`, the weight counts steps.",
         ("ids",),
         kinds={"ids": ("category", "int")},
+        attrs={"step?": number},
         tensors={"weight": 2},
+        check=_steps_fit,
     ),
     OpSpec(
         "component.constant",
@@ -112,9 +114,12 @@ COMPONENT_OPS = (
     ),
     OpSpec(
         "component.heads",
-        "Every head's projection of the stream: [b, s, d] → [b, h, s, e] with `weight` [h, d, e], `bias` [h, e].",
+        "Every head's projection of the stream: [b, s, d] → [b, h, s, e] with `weight` [h, d, e], `bias` [h, e]. With "
+        "`step`, the weight counts steps.",
         ("x",),
+        attrs={"step?": number},
         tensors={"weight": 3, "bias?": 2},
+        check=_steps_fit,
     ),
     OpSpec(
         "component.scores",
@@ -138,9 +143,12 @@ COMPONENT_OPS = (
     ),
     OpSpec(
         "component.write",
-        "What heads write into the stream, summed over heads: [b, h, s, e] → [b, s, d] with `weight` [h, e, d].",
+        "What heads write into the stream, summed over heads: [b, h, s, e] → [b, s, d] with `weight` [h, e, d]. With "
+        "`step`, the weight counts steps.",
         ("z",),
+        attrs={"step?": number},
         tensors={"weight": 3},
+        check=_steps_fit,
     ),
     OpSpec(
         "component.linear",
@@ -189,6 +197,13 @@ COMPONENT_OPS = (
         check=_mask_fits,
     ),
     OpSpec(
+        "component.join",
+        "Values one after another along an axis: what parts of a layer give, together again.",
+        ("part", "part*"),
+        attrs={"axis": whole},
+        check=_parts_fit,
+    ),
+    OpSpec(
         "component.pick",
         "The values at one index of an axis (the class token, the last position).",
         ("x",),
@@ -196,10 +211,3 @@ COMPONENT_OPS = (
         gives=("real", "category", "int"),
     ),
 )
-    OpSpec(
-        "component.join",
-        "Values one after another along an axis: what parts of a layer give, together again.",
-        ("part", "part*"),
-        attrs={"axis": whole},
-        check=_parts_fit,
-    ),

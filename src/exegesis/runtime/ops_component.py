@@ -39,7 +39,7 @@ def arange(at: Binding) -> Compute:
 
 def embed(at: Binding) -> Compute:
     """ids [b, s] → [b, s, d]; the id -1 (none) gives zeros."""
-    weight = at.tensors["weight"]
+    weight = _weight(at)
 
     def compute(ids: Tensor) -> Tensor:
         ids = ids.long()
@@ -83,7 +83,7 @@ def norm(at: Binding) -> Compute:
 
 def heads(at: Binding) -> Compute:
     """[b, s, d] → [b, h, s, e]."""
-    weight, bias = at.tensors["weight"], at.tensors.get("bias")
+    weight, bias = _weight(at), at.tensors.get("bias")
 
     def compute(x: Tensor) -> Tensor:
         projected = torch.einsum("bsd,hde->bhse", x, weight)
@@ -135,7 +135,7 @@ def mix(at: Binding) -> Compute:
 
 def write(at: Binding) -> Compute:
     """[b, h, s, e] → [b, s, d]."""
-    weight = at.tensors["weight"]
+    weight = _weight(at)
     return lambda z: torch.einsum("bhse,hed->bsd", z, weight)
 
 
