@@ -30,6 +30,10 @@ def test_lines_are_those_where_code_begins() -> None:
     assert count_code_lines(SOURCE) == 9
 
 
+def test_an_import_is_one_statement() -> None:
+    assert count_code_lines("from numpy import (\n    abs,\n    all,\n    any,\n)\n\nx = [\n    1,\n    2,\n]\n") == 4
+
+
 def test_numbers() -> None:
     assert measure_source(SOURCE).numbers == 3
 

@@ -215,7 +215,7 @@ class Body:
             self._brief[node.id] = self.scene.words.category(node.type.of, node.attrs["value"])
         elif not final and unnamed and isinstance(code, Comparison) and not code.depth and len(code.text) <= _BRIEF:
             self._brief[node.id] = self._waiting.pop(node.id)
-        elif not (once and (final or unnamed)):
+        elif node.op == "component.arange" or not (once and (final or unnamed)):
             self._settle(node.id)
 
     def _is_only_preferred(self, node: Node) -> bool:

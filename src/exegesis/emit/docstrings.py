@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -9,6 +10,7 @@ from exegesis.behavior import Argmax, Readout, Sign
 from exegesis.emit.code import INDENT, WIDTH
 from exegesis.ir import Graph, Node
 
+_FORMULA = re.compile(r"\w\b\s*[^\w\s]")
 _PLAIN = frozenset({"symbolic.width"})  # what is counted says as much as one sentence
 MANY = 12  # entries of an axis that are listed one by one
 
@@ -33,9 +35,10 @@ def _wrapped(paragraph: str, width: int) -> list[str]:
 
 
 def sentence(text: str) -> str:
-    """The text with a capital letter and a full stop."""
+    """The text with a capital letter and a full stop. A letter that is a formula's stays as it is: `a + b`."""
     text = " ".join(text.split())
-    return text and text[0].upper() + text[1:] + ("" if text[-1] in ".!?:" else ".")
+    begins = text[:1] if _FORMULA.match(text) else text[:1].upper()
+    return text and begins + text[1:] + ("" if text[-1] in ".!?:" else ".")
 
 
 def percent(share: float) -> str:

@@ -79,6 +79,7 @@ def identifier(text: str) -> str:
     return f"n_{word}" if word[:1].isdigit() else word
 
 
+_TRUTHS = {"symbolic.copy": "holds", "symbolic.share": "fraction_there", "symbolic.width": "any_there"}
 _SILENT = frozenset({"token", "tokens", "position", "positions", "place", "there"})  # a variable is understood without
 
 
@@ -95,8 +96,8 @@ def default_name(node: Node, graph: Graph) -> str:
         return _selector_name(node, graph)
     if node.op == "symbolic.form" and (allows := _allowed(node, graph)):
         return f"{allows}_score"
-    if node.op == "symbolic.copy" and is_truth(graph, node.id):
-        return "holds"
+    if node.op in _TRUTHS and is_truth(graph, node.id):
+        return _TRUTHS[node.op]
     return _DEFAULTS.get(node.op, "answer" if node.type.kind == "category" else "value")
 
 

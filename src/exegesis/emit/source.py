@@ -16,13 +16,13 @@ class CodeSize(NamedTuple):
 def measure_source(source: str) -> CodeSize:
     """Counts lines on which a statement or an expression begins, and numeric constants (True and False among them).
 
-    Of a docstring only the first line counts; comments and closing brackets do not.
+    Of a docstring, and of an import, only the first line counts; comments and closing brackets do not.
 
     Raises:
         SyntaxError: the source is not Python.
     """
     tree = ast.parse(source)
-    lines = {line for node in ast.walk(tree) if (line := getattr(node, "lineno", None))}
+    lines = {node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt | ast.expr)}
     numbers = sum(isinstance(n, ast.Constant) and isinstance(n.value, int | float) for n in ast.walk(tree))
     return CodeSize(len(lines), numbers)
 

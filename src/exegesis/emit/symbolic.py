@@ -18,6 +18,7 @@ from exegesis.emit.code import (
     dict_of,
     index,
     linear,
+    list_of,
     literal,
     method,
     number,
@@ -105,6 +106,8 @@ def _where(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
 
 
 def _weigh(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
+    if not node.attrs["weights"] and node.attrs["other"]:
+        return linear([Term(node.attrs["other"], inputs[0])])
     axis = scene.axis_of(node.inputs[1])
     weights = dict_of((scene.words.category(axis, c), literal(w)) for c, w in node.attrs["weights"])
     other = {"other": literal(node.attrs["other"])} if node.attrs["other"] else {}
@@ -200,6 +203,8 @@ def _shift(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
 
 def _form(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
     """Terms of one category variable with several classes become one table of numbers (`worth`)."""
+    if (dense := _dense(scene, node, inputs)) is not None:
+        return dense
     terms: list[Term] = []
     tables: dict[int, dict[int, Number]] = {}
     for coefficient, k, cls in node.attrs["terms"]:
@@ -216,6 +221,20 @@ def _form(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:
         return call("np.full", call("len", inputs[0]), literal(node.attrs["plus"]))
     total = linear(terms, node.attrs["plus"])
     return total if node.type.kind == "real" or _is_whole(scene, node, terms) else call("whole", total)
+
+
+def _dense(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code | None:
+    """`seen @ [0, 1, 2, …]` where a form of whole numbers is about most classes of one count."""
+    if len(inputs) != 1 or scene.source(node).op != "symbolic.count" or node.attrs["plus"] or node.type.kind != "real":
+        return None
+    row = [0] * scene.size(scene.source(node).type.axes[-1])
+    for coefficient, _, cls in node.attrs["terms"]:
+        if cls is None or not float(coefficient).is_integer():
+            return None
+        row[cls] += int(coefficient)
+    if sum(c != 0 for c in row) <= max(_MANY, len(row) // 2) or len(row) > _WIDE:
+        return None
+    return chain("@", [inputs[0], list_of([literal(c) for c in row])])
 
 
 def _is_whole(scene: Scene, node: Node, terms: Sequence[Term]) -> bool:
@@ -237,6 +256,7 @@ def _term(scene: Scene, node: Node, k: int, cls: int | None, coefficient: Number
     return Term(coefficient, index(read, ":, None") if wide else read, kind.kind == "bool")
 
 
+_WIDE = 20  # classes that one line lists
 _SHORT = 60  # characters of a condition that an answer is made of
 _MANY = 4  # rows of a table that are worth a rule
 

@@ -59,7 +59,7 @@ def named(graph: Graph, setting: Any) -> dict[str, tuple[str | None, str]]:
 CASES: dict[str, tuple[tuple[Node, ...], str, str, str]] = {
     "one back": (back(1), "x1", "previous", "The token one position back."),
     "itself": (back(0), "x0", "own_token", "The token at the position itself."),
-    "three back": (back(3), "x3", "back_3", "The token 3 positions back."),
+    "three back": (back(3), "x3", "token_3_back", "The token 3 positions back."),
     "the first": (
         (
             Node("s", "symbolic.at", ("tokens",), LOOK, {"index": 0, "causal": True}),

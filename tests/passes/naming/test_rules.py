@@ -77,3 +77,65 @@ def test_a_constant_added_where_it_is_read_has_a_name_only_in_sentences() -> Non
     found = named(new, node("sought", "match", ("new", "place"), SELECTOR, causal=False))
     assert found is not None
     assert (found.function, found.variable) == ("sequence_length_plus_1", "")
+
+
+def behind(new: Node, *more: Node, tokens: tuple[str, ...] = ("a", "(", ")", "sep")) -> Named | None:
+    """What the last of some nodes is called, when those before it have their names."""
+    graph = Graph((*NODES, *more, new), (new.id,), axes=AXES)
+    names: dict[str, str] = {}
+    found = None
+    for each in graph.nodes:
+        labels = Labels(names, tokens)
+        found = next((n for namer in NAMERS if (n := namer(graph, each, labels)) is not None), None)
+        names |= {} if found is None else {each.id: found.function}
+    return found
+
+
+BACK = node("back", "back", ("tokens",), SELECTOR, by=2)
+SEPARATED = node("separated", "where", ("all", "tokens"), SELECTOR, values=[3], negated=False)
+EARLY = node("early", "where", ("back", "place"), SELECTOR, values=[3, 4, 5], negated=False)
+EITHER = node("either", "otherwise", ("separated", "back"), SELECTOR)
+
+
+@pytest.mark.parametrize(
+    ("new", "more", "name", "said"),
+    [
+        (node("new", "copy", ("back", "tokens"), TOKEN), (BACK,), "token_2_back", "The token 2 positions back."),
+        (node("new", "copy", ("early", "tokens"), TOKEN), (BACK, EARLY), "token_2_back", "of the positions 3 to 5."),
+        (
+            node("new", "copy", ("either", "tokens"), TOKEN),
+            (BACK, SEPARATED, EITHER),
+            "sep_or_2_back_token",
+            "once sep",
+        ),
+        (form([[1, 0, 1], [-1, 0, 2]], ("shares",)), (), "parenthesis_balance", ""),
+        (form([[1, 0, 2], [-1, 0, 1]], ("shares",)), (), "token2_minus_token1", ""),
+        (form([[1, 0, None], [-1, 1, None]], ("length", "place")), (), "opposite_place", "as far from the end"),
+    ],
+)
+def test_what_is_held_gives_the_name(new: Node, more: tuple[Node, ...], name: str, said: str) -> None:
+    found = behind(new, *more)
+    if name == "token2_minus_token1":  # what closes less what opens is no balance, and brackets are no words
+        assert found is None
+        return
+    assert found is not None
+    assert found.function == name
+    assert said in found.sentence
+
+
+def test_a_phase_is_said_by_how_far_back_it_is() -> None:
+    place = Type("category", BP, "mod_3")
+    graph = Graph(
+        (
+            *NODES,
+            node("asked", "mod", ("place",), place, period=3, plus=2),
+            node("given", "mod", ("place",), place, period=3),
+            node("same", "match", ("asked", "given"), SELECTOR, causal=True),
+            node("seen", "count", ("same", "tokens"), SHARE),
+        ),
+        ("seen",),
+        axes={**AXES, "mod_3": Axis("mod_3", 3)},
+    )
+    found = next(n for namer in NAMERS if (n := namer(graph, graph["seen"], Labels({}, ()))) is not None)
+    back = [b for b in range(9) if (20 - b) % 3 == (20 + 2) % 3]  # a query at 20 sees these keys
+    assert found.sentence == f"How often each token occurs {', '.join(map(str, back))} … positions back."

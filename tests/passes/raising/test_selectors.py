@@ -15,6 +15,7 @@ from exegesis.ir import check
 from exegesis.passes.draft import Draft
 from exegesis.passes.raising.head_view import HeadView
 from exegesis.passes.raising.selectors import PARTITIONS, SELECTORS
+from exegesis.passes.raising.selectors.aside import asides
 from exegesis.passes.raising.selectors.back import back
 from exegesis.passes.raising.selectors.everywhere import everywhere
 from exegesis.passes.raising.selectors.first import first
@@ -199,6 +200,24 @@ def test_gated_refuses_what_all_queries_do(hand: Any, rule: Rule) -> None:
     assert gated(*shown(hand, attention(tokens, rule), tokens)) == []
 
 
+@pytest.mark.parametrize("back_by", [0, 2])
+def test_asides(hand: Any, back_by: int) -> None:
+    """One letter looks back, all others anywhere."""
+    tokens = strings()
+    patterns = attention(tokens, lambda string, q, k: string[q] != 3 or k == q - back_by)
+    head, draft = shown(hand, patterns, tokens)
+    (found,) = asides(head, draft)
+    assert (draft[found].op, draft[found].attrs) == ("symbolic.back", {"by": back_by})
+
+
+@pytest.mark.parametrize(
+    "rule", [lambda string, q, k: k == max(q - 1, 0), lambda string, q, k: string[q] > 5 or k == q, lambda *_: 1]
+)
+def test_asides_refuses_what_most_queries_do(hand: Any, rule: Rule) -> None:
+    tokens = strings()
+    assert asides(*shown(hand, attention(tokens, rule), tokens)) == []
+
+
 @pytest.mark.parametrize("itself", [0, 1])
 @pytest.mark.parametrize("back_by", [1, 2])
 def test_resting(hand: Any, back_by: int, itself: int) -> None:
@@ -272,7 +291,8 @@ def test_attention_without_a_rule_is_refused(hand: Any, idiom: Any, seed: int, c
 
 
 def test_every_idiom_is_tested_here() -> None:
-    assert {*SELECTORS, *PARTITIONS} == {everywhere, back, first, gated, match, order, where, pairwise, resting, phases}
+    known = {asides, everywhere, back, first, gated, match, order, where, pairwise, resting, phases}
+    assert {*SELECTORS, *PARTITIONS} == known
 
 
 @pytest.mark.parametrize("idiom", [*SELECTORS, *PARTITIONS], ids=lambda i: i.__name__)

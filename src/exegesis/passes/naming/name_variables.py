@@ -75,5 +75,7 @@ def _named_functions(graph: Graph, given: dict[str, Named]) -> tuple[Function, .
 def _sentences(graph: Graph, function: Function, given: dict[str, Named]) -> str:
     """What a function hands out: the sentences of its variables that live in the network, or of the last one."""
     handed = [i for i in function.nodes if graph[i].sites] or [function.nodes[-1]]
-    said = (given[i].sentence for i in handed if i in given and given[i].sentence)
-    return " ".join(dict.fromkeys(s[0].upper() + s[1:] for s in said))
+    said = list(dict.fromkeys(given[i].sentence for i in handed if i in given and given[i].sentence))
+    if len(said) > 1 and all(s.startswith("The ") and ". " not in s for s in said):
+        said = ["; ".join([said[0].rstrip("."), *(f"the {s[4:].rstrip('.')}" for s in said[1:])]) + "."]
+    return " ".join(s[0].upper() + s[1:] for s in said)

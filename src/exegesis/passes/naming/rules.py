@@ -12,6 +12,8 @@ from collections.abc import Callable
 from exegesis.ir import Graph, Node
 from exegesis.passes.naming.sentences import PLACES, Labels, Named, holding, in_words, is_length, place, singular
 
+_LONGEST = 40  # characters of a function's name
+
 Namer = Callable[[Graph, Node, Labels], Named | None]
 
 
@@ -26,14 +28,25 @@ def copied_from_a_distance(graph: Graph, node: Node, labels: Labels) -> Named | 
         return None
     what, by = singular(labels.of(node.inputs[1])), selector.attrs["by"]
     if by == 0:
-        return Named(f"own_{what}", f"own_{what}", f"The {in_words(what)} at the position itself.")
+        taken = all(_is_taken_back(u, node) for u in graph.users(node.id) or (node,))
+        note = ", as the head sees it; the position's own embedding takes back what that adds" if taken else ""
+        return Named(f"own_{what}", f"own_{what}", f"The {in_words(what)} at the position itself{note}.")
     if by == 1:
         return Named(
             f"previous_{what}",
             "previous" if what == "token" else f"previous_{what}_value",
             f"The {in_words(what)} one position back.",
         )
-    return Named(f"{what}_{by}_back", f"back_{by}", f"The {in_words(what)} {by} positions back.")
+    return Named(f"{what}_{by}_back", f"{what}_{by}_back", f"The {in_words(what)} {by} positions back.")
+
+
+def _is_taken_back(form: Node, copied: Node) -> bool:
+    """Whether a form adds for what is copied from the position itself just what it takes off for the original."""
+    if form.op != "symbolic.form":
+        return False
+    terms = [(c, form.inputs[k], cls) for c, k, cls in form.attrs["terms"]]
+    added = [(c, cls) for c, source, cls in terms if source == copied.id]
+    return bool(added) and all((-c, copied.inputs[1], cls) in terms for c, cls in added)
 
 
 def copied_from_the_start(graph: Graph, node: Node, labels: Labels) -> Named | None:
@@ -73,7 +86,7 @@ def copied_from_a_match(graph: Graph, node: Node, labels: Labels) -> Named | Non
         renamed = f" ({', '.join(pairs)})"
         query = graph[query.inputs[0]]
     q, k, v = (singular(labels.of(i)) for i in (query.id, selector.inputs[1], node.inputs[1]))
-    if k == f"previous_{q}" and v == q:
+    if k.endswith(f"previous_{q}") and v == q:
         sentence = f"The {in_words(v)} that came after the earlier occurrence of the {in_words(q)}{renamed}."
         return Named(f"{v}_that_followed", "followed_by", sentence)
     k, q = (
@@ -81,7 +94,8 @@ def copied_from_a_match(graph: Graph, node: Node, labels: Labels) -> Named | Non
         for i, n in ((selector.inputs[1], k), (query.id, q))
     )
     sentence = f"The {in_words(v)} at the position whose {in_words(k)} is the {in_words(q)}{renamed}.{rest}"
-    return Named(f"{v}_where_{k}_is_{q}", "found", sentence)
+    name = f"{v}_where_{k}_is_{q}"
+    return Named(name if len(name) <= _LONGEST else f"sought_{v}", "found", sentence)
 
 
 def copied_from_the_next(graph: Graph, node: Node, labels: Labels) -> Named | None:
@@ -135,8 +149,10 @@ def _behind_or_at(graph: Graph, selector: Node, labels: Labels, what: str) -> Na
             if first.op == "symbolic.where" and rest.op == "symbolic.back" and len(first.attrs["values"]) == 1:
                 there, by = labels.token(first.attrs["values"][0]), rest.attrs["by"]
                 behind = {0: "own", 1: "previous"}.get(by, f"{by}_back")
-                words = {0: "the position's own", 1: "the previous one"}.get(by, f"the one {by} positions back")
-                sentence = f"Where {there} came before: {there}. Else {words}."
+                sentence = f"The {in_words(what)} {by} back; once {there} has been there before, {there}."
+                sentence = sentence.replace(" 0 back", " at the position itself").replace(
+                    " 1 back", " one position back"
+                )
                 return Named(f"{there}_or_{behind}_{what}", f"{there}_or_{behind}", sentence)
     return None
 
@@ -148,6 +164,8 @@ def tallied(graph: Graph, node: Node, labels: Labels) -> Named | None:
     selector = graph[node.inputs[0]]
     what = singular(labels.of(node.inputs[1]))
     where, how = place(graph, selector, labels)
+    if graph[node.inputs[1]].type.kind == "bool":
+        return Named(f"{'count' if node.op == 'symbolic.count' else 'share'}_of_{what}", "", "")
     if node.op == "symbolic.count":
         return Named(f"count_of_each_{what}{where}", "seen", f"How often each {in_words(what)} occurs {how}.")
     return Named(f"share_of_each_{what}{where}", "share", f"The share of each {in_words(what)} {how}.")

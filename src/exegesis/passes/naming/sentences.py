@@ -70,7 +70,8 @@ def place(graph: Graph, selector: Node, labels: Labels) -> tuple[str, str]:
             return f"{inner}_weighed", f"{words}, weighed by the {k} and by the {q} that looks"
         case "symbolic.both":
             sides = [place(graph, graph[i], labels) for i in selector.inputs]
-            return "".join(dict.fromkeys(s for s, _ in sides)), " and ".join(w for _, w in sides)
+            said = " and ".join(w for _, w in sides).replace("0, ", "", 1 if ("", "before") in sides else 0)
+            return "".join(dict.fromkeys(s for s, _ in sides)), said.removesuffix(" and before")
         case "symbolic.ordered" if all(graph[i].op in PLACES for i in selector.inputs) and selector.attrs["is"] == "<":
             return "", "before"
         case "symbolic.match" if (found := _phase(graph, selector)) is not None:
@@ -101,11 +102,8 @@ def _phase(graph: Graph, selector: Node) -> tuple[str, str] | None:
     if ends[1].attrs["period"] != period:
         return None
     behind = (given - asked) % period  # a key this far behind the query, or a whole number of periods more
-    further = f"{behind} or {behind + period} or {behind + 2 * period} … positions back"
-    return (
-        f"_every_{period}",
-        f"{period} or {2 * period} or {3 * period} … positions back, or here" if not behind else further,
-    )
+    listed = ", ".join(str(behind + k * period) for k in range(3))
+    return f"_every_{period}", f"{listed} … positions back"
 
 
 def singular(name: str) -> str:

@@ -143,7 +143,8 @@ def among(column: Column, target: Mask) -> Phrase | None:
     if len(np.intersect1d(held, others)) or not len(held) or not len(others):
         return None
     negated = len(others) < len(held) or (len(others) == len(held) and -1 in held)
-    if column.axis == TRUTH and sorted((*held, *others)) == [0, 1]:
+    is_truth = column.axis == TRUTH and sorted((*held, *others)) == [0, 1]
+    if is_truth:
         negated = 0 in held  # of truths one says that they hold, or that they do not
     values = [int(v) for v in (others if negated else held)]
     size = len(held) + len(others)
@@ -158,7 +159,8 @@ def among(column: Column, target: Mask) -> Phrase | None:
             flip = negated
         return draft.add("symbolic.not", [inside], type, hint=f"not_{inside}") if flip else inside
 
-    bits = REFER + (values == [0]) if column.kind == "bool" else 1.5 * REFER + len(values) * log2(size + 1) + negated
+    listed = 1.5 * REFER + len(values) * log2(size + 1) + (negated and not is_truth)
+    bits = REFER + (values == [0]) if column.kind == "bool" else listed
     return Phrase(bits, "bool", target, write, (column.node,))
 
 

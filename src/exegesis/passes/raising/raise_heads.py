@@ -316,10 +316,10 @@ def _offer(
         op = "symbolic.share" if _is_weighted(draft, view.selector) else "symbolic.count"
         type = Type("real", (*SEQUENCE, of))
         offered.append(draft.add(op, [view.selector, value], type, hint=f"seen_{label}", sites=sites, doc=label))
-    tally = Type("real", (*SEQUENCE, of))
-    offered += [
-        draft.add("symbolic.count", [p, value], tally, hint=f"part_{label}", sites=sites, doc=label) for p in parts
-    ]
+    for part in parts:
+        copies = draft[part].op == "symbolic.back"
+        op, type = ("copy", Type("category", SEQUENCE, of)) if copies else ("count", Type("real", (*SEQUENCE, of)))
+        offered.append(draft.add(f"symbolic.{op}", [part, value], type, hint=f"part_{label}", sites=sites, doc=label))
     graph = draft.whole()
     state.graph = replace(graph, outputs=tuple(dict.fromkeys((*graph.outputs, *offered))))
     for node in offered:

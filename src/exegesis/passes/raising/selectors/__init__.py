@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from exegesis.passes.draft import Draft
 from exegesis.passes.raising.head_view import HeadView
+from exegesis.passes.raising.selectors.aside import asides
 from exegesis.passes.raising.selectors.back import back
 from exegesis.passes.raising.selectors.everywhere import everywhere
 from exegesis.passes.raising.selectors.first import first
@@ -26,4 +27,4 @@ SelectorIdiom = Callable[[HeadView, Draft], list[str]]
 
 SELECTORS: tuple[SelectorIdiom, ...] = (everywhere, back, first, gated, resting, match, order, where, pairwise)
 
-PARTITIONS: tuple[SelectorIdiom, ...] = (phases,)
+PARTITIONS: tuple[SelectorIdiom, ...] = (asides, phases)

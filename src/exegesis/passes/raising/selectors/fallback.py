@@ -27,6 +27,11 @@ _LOOSE = 0.5  # scores of one pair of values that differ by more are decided by 
 _ROUNDING = 1e-6  # scores that differ by less are equal
 _TIPPING = 1.001  # a weight that decides between equals, and nothing else
 
+_FAINT = "Where nothing is found, the faint rest of the attention decides. It is spread over all others."
+_EQUAL = "Rounding errors of the weights favour these a little; that decides between equals."
+_LIFTED = "These get a little more than others."
+_SECOND = "Where nothing is found, these get most of the faint rest of the attention."
+
 Write = Callable[[Draft], tuple[str, str]]
 Values = tuple[int, int]
 
@@ -84,24 +89,36 @@ def _falling_back(
 ) -> tuple[str, str]:
     """The relation; for want of it, fainter ones; for want of these, everything but the resting place."""
 
-    def related(values: Sequence[Values], hint: str) -> str:
+    def related(values: Sequence[Values], name: str, why: str) -> str:
         assert looks.relation.ends is not None
         attrs = {"pairs": [list(v) for v in sorted(values)], "causal": causal}
-        found = draft.add("symbolic.related", [e.node for e in looks.relation.ends], SELECTOR, attrs, hint=hint)
+        found = draft.add("symbolic.related", [e.node for e in looks.relation.ends], SELECTOR, attrs, hint=name)
         assert looks.at_rest is not None
-        return _but_rest(draft, found, looks) if work.reaches(draft, found, pairs.query, looks.at_rest) else found
+        if work.reaches(draft, found, pairs.query, looks.at_rest):
+            found = _but_rest(draft, found, looks)
+        return _called(draft, found, name, why)
 
     found, _ = _plain(work, draft, looks, pairs, causal)
-    last = _but_rest(draft, _everywhere(work, draft, causal), looks)
+    last = _called(draft, _but_rest(draft, _everywhere(work, draft, causal), looks), "others", _FAINT)
     for weight in sorted(set(faint.lifted.values())):
-        lifted = related([v for v, w in faint.lifted.items() if w == weight], "lifted")
+        why = _EQUAL if weight == _TIPPING else _LIFTED
+        lifted = related([v for v, w in faint.lifted.items() if w == weight], "favoured", why)
         attrs = {"weights": [], "other": weight}
         lifted = draft.add("symbolic.weigh", [lifted, work.tokens], SELECTOR, attrs, hint="weighed")
         last = draft.add("symbolic.either", [last, lifted], SELECTOR, hint="others")
     for level in reversed(faint.levels):
-        last = draft.add("symbolic.otherwise", [related(level, "second_best"), last], SELECTOR, hint="otherwise")
+        last = draft.add(
+            "symbolic.otherwise", [related(level, "second_best", _SECOND), last], SELECTOR, hint="otherwise"
+        )
     found = draft.add("symbolic.otherwise", [found, last], SELECTOR, hint="otherwise")
     return found, found
+
+
+def _called(draft: Draft, node: str, name: str, doc: str) -> str:
+    """Gives a drafted node a name and a sentence, unless it has been there before; returns it."""
+    if node in draft.nodes and draft.nodes[node].name is None:
+        draft.nodes[node] = replace(draft.nodes[node], name=name, doc=doc)
+    return node
 
 
 def _but_rest(draft: Draft, selector: str, looks: Looks) -> str:

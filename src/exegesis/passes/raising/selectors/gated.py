@@ -21,7 +21,7 @@ def gated(head: HeadView, draft: Draft) -> list[str]:
     Why valid: for queries of a category, three fifths of the attention rest at one place. Refuses when: all categories
     do the same, none looks back, or a case would list more than twelve.
     """
-    mass, seen = _mass(head, head.sizes[head.tokens])
+    mass, seen = mass_by_category(head, head.sizes[head.tokens])
     present = (seen > 0).nonzero()[:, 0].tolist()
     places = {c: int(p) if mass[c, p] > _MASS else None for c, p in enumerate(mass.argmax(1).tolist()) if c in present}
     different = set(places.values())
@@ -65,7 +65,7 @@ def _place(head: HeadView, draft: Draft, place: int | None) -> str:
     )
 
 
-def _mass(head: HeadView, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+def mass_by_category(head: HeadView, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean attention by category of query to the first position and to those 0, 1 … back, [size + 1, places], over
     queries for which that is not the first; and how many queries there are of each category."""
     total, seen = torch.zeros(size + 1, _FURTHEST + 2), torch.zeros(size + 1, _FURTHEST + 2)
