@@ -20,9 +20,8 @@ def asides(head: HeadView, draft: Draft) -> list[str]:
     mass, seen = mass_by_category(head, head.sizes[head.tokens])
     there = (mass > _MASS) & (seen > 0)[:, None]
     found = []
-    for back in range(_FURTHEST):
+    for back in range(1, _FURTHEST + 1):  # what it looks at in itself it knows already
         asking = there[:, back + 1]
         if 0 < int(asking.sum()) <= min(_FEW, int((seen > 0).sum()) - 1):
-            hint = "here" if back == 0 else f"back_{back}"
-            found.append(draft.add("symbolic.back", [head.tokens], SELECTOR, {"by": back}, hint=hint))
+            found.append(draft.add("symbolic.back", [head.tokens], SELECTOR, {"by": back}, hint=f"back_{back}"))
     return found
