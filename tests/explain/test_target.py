@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from exegesis.behavior import Argmax
-from exegesis.explain import Direction, Target, TargetError, Unit
+from exegesis.explain import Direction, Distance, Target, TargetError, Unit
 
 OUTPUTS = torch.tensor([[1.0, 5.0, 3.0], [4.0, 2.0, 9.0]])
 SEQUENCE = torch.arange(24.0).reshape(2, 4, 3)
@@ -34,6 +34,7 @@ def test_differences_and_positions() -> None:
         (Target(0), SEQUENCE, "Which position"),
         (Unit(5), OUTPUTS, "no channel 5: the layer has 3"),
         (Unit(0, (9, 0)), torch.zeros(2, 3, 4, 4), r"no place \(9, 0\)"),
+        (Distance((5,)), SEQUENCE, r"no place \(5,\)"),
         (Direction(torch.ones(2)), OUTPUTS, "does not fit a layer of 3 channels"),
         (Target(0), torch.zeros(2, 3, 4, 4), "An output is explained in outputs"),
     ],
@@ -50,6 +51,18 @@ def test_units_and_directions_average_over_places() -> None:
     assert Unit(1, (0, 1)).bind(layer, None, None)(layer, rows).tolist() == [5.0, 21.0]
     both = torch.tensor([1.0, 1.0, 0.0, 0.0])
     assert Direction(both).bind(layer, None, None)(layer, rows).tolist() == [7.0, 39.0]
+    assert Unit(2, (-1,)).bind(SEQUENCE, None, None)(SEQUENCE, rows).tolist() == [11.0, 23.0]
+
+
+def test_distance_is_from_the_mean_of_what_it_is_bound_to() -> None:
+    at = SEQUENCE.reshape(-1, 3)
+    centre = at.mean(0)
+    read = Distance().bind(SEQUENCE, None, None)
+    expected = (at - centre).norm(dim=1).reshape(2, 4)
+    assert torch.allclose(read(SEQUENCE, torch.tensor([0, 1])), expected.mean(1))
+    assert torch.allclose(read(SEQUENCE[:1], torch.tensor([0])), expected[:1].mean(1))  # bound: the centre stays
+    last = Distance((-1,)).bind(SEQUENCE, None, None)
+    assert torch.allclose(last(SEQUENCE, torch.tensor([0, 1])), expected[:, -1])
 
 
 def test_targets_from_the_command_line() -> None:

@@ -11,13 +11,14 @@ from exegesis.explain.core import (
 )
 from exegesis.explain.inputs import Inputs, read_inputs
 from exegesis.explain.model import Model, NetworkModel, NotDifferentiableError, Objective, ProgramModel
-from exegesis.explain.target import Direction, Explained, Target, TargetError, Unit
+from exegesis.explain.target import Direction, Distance, Explained, Target, TargetError, Unit
 
 __all__ = [
     "Bound",
     "Check",
     "Consequence",
     "Direction",
+    "Distance",
     "Explained",
     "Explanation",
     "Inputs",

@@ -132,7 +132,7 @@ class Unit:
 
     Args:
         channel: its index.
-        place: (y, x) in an image, (position,) in a sequence; None for the mean over all places.
+        place: (y, x) in an image, (position,) in a sequence, negative from the end; None for the mean over all places.
     """
 
     channel: int
@@ -143,30 +143,25 @@ class Unit:
         channels = outputs.shape[1] if outputs.ndim == 4 else outputs.shape[-1]
         if not 0 <= self.channel < channels:
             raise TargetError(f"There is no channel {self.channel}: the layer has {channels}, counted from 0.")
-        sizes = tuple(outputs.shape[2:]) if outputs.ndim == 4 else tuple(outputs.shape[1:-1])
-        if self.place is not None and (
-            len(self.place) != len(sizes) or not all(0 <= i < size for i, size in zip(self.place, sizes, strict=True))
-        ):
-            raise TargetError(f"There is no place {self.place}: the layer's values have {list(sizes)} of them.")
+        place = _fitting(outputs, self.place)
 
         def read(found: Tensor, rows: Tensor) -> Tensor:
-            one = found.select(1 if found.ndim == 4 else -1, self.channel)
-            for index in self.place or ():
-                one = one[:, index]
-            return one.flatten(1).mean(1) if one.ndim > 1 else one
+            return _over_places(found.select(1 if found.ndim == 4 else -1, self.channel), place)
 
         return read
 
 
 @dataclass(frozen=True, eq=False)
 class Direction:
-    """A direction among the channels of a layer: their values times a vector, averaged over places.
+    """A direction among the channels of a layer: their values times a vector.
 
     Args:
         vector: [channels].
+        place: as in `Unit`.
     """
 
     vector: Float[Tensor, " channels"]
+    place: tuple[int, ...] | None = None
 
     def bind(self, outputs: Tensor, at: Tensor | None, readout: Readout | None) -> Reading:
         """See `Explained.bind`."""
@@ -176,12 +171,52 @@ class Direction:
                 f"A direction of {list(self.vector.shape)} numbers does not fit a layer of {channels} channels."
             )
 
+        place = _fitting(outputs, self.place)
+
         def read(found: Tensor, rows: Tensor) -> Tensor:
             last = found.movedim(1, -1) if found.ndim == 4 else found
-            along = last @ self.vector.to(last)
-            return along.flatten(1).mean(1) if along.ndim > 1 else along
+            return _over_places(last @ self.vector.to(last), place)
 
         return read
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far all channels of a layer together (a head, a module) lie from their mean over the inputs it is bound to.
+
+    Args:
+        place: as in `Unit`.
+    """
+
+    place: tuple[int, ...] | None = None
+
+    def bind(self, outputs: Tensor, at: Tensor | None, readout: Readout | None) -> Reading:
+        """See `Explained.bind`."""
+        place = _fitting(outputs, self.place)
+        channels = 1 if outputs.ndim == 4 else outputs.ndim - 1
+        centre = outputs.detach().movedim(channels, -1).flatten(0, -2).mean(0)
+
+        def read(found: Tensor, rows: Tensor) -> Tensor:
+            return _over_places((found.movedim(channels, -1) - centre).norm(dim=-1), place)
+
+        return read
+
+
+def _fitting(outputs: Tensor, place: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """A place among values [n, c, y, x], [n, s, c] or [n, c]. Raises TargetError where there is no such place."""
+    sizes = tuple(outputs.shape[2:]) if outputs.ndim == 4 else tuple(outputs.shape[1:-1])
+    if place is not None and (
+        len(place) != len(sizes) or not all(-size <= i < size for i, size in zip(place, sizes, strict=True))
+    ):
+        raise TargetError(f"There is no place {place}: the layer's values have {list(sizes)} of them.")
+    return place
+
+
+def _over_places(values: Tensor, place: tuple[int, ...] | None) -> Tensor:
+    """[n, ...] → [n]: at one place, or the mean over all."""
+    for index in place or ():
+        values = values[:, index]
+    return values.flatten(1).mean(1) if values.ndim > 1 else values
 
 
 def _at(outputs: Tensor, place: Tensor | None) -> Tensor:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from exegesis.behavior import Argmax, Behavior, SequenceRow
 from exegesis.explain.core import Status
 from exegesis.explain.features import Settle, strongest_tokens
-from exegesis.explain.target import Target
-from exegesis.ir import InputError
+from exegesis.explain.parts import TokenProgram, part_of, program_parts
+from exegesis.explain.target import Distance, Target, Unit
+from exegesis.ir import Axis, Graph, InputError, Node, Type
 from exegesis.runtime import load
 
 LETTERS, LENGTH = 4, 5
@@ -36,9 +37,9 @@ class Scores(nn.Module):
         return torch.stack([score, -score], -1)[:, None].expand(-1, input_ids.shape[1], -1)
 
 
-def behavior(letters: str = "abcd") -> Behavior:
+def behavior(letters: str = "abcd", n: int = 40) -> Behavior:
     draws = np.random.default_rng(0)
-    rows = [SequenceRow([int(t) for t in draws.integers(len(letters), size=LENGTH)], [LENGTH - 1]) for _ in range(40)]
+    rows = [SequenceRow([int(t) for t in draws.integers(len(letters), size=LENGTH)], [LENGTH - 1]) for _ in range(n)]
     return Behavior.from_sequences("scores", list(letters), {"train": rows}, Argmax((0, 1)))
 
 
@@ -73,3 +74,45 @@ def test_a_constant_output_is_undefined_and_marked() -> None:
 def test_one_letter_is_refused() -> None:
     with pytest.raises(InputError, match="fewer than two"):
         strongest_tokens(load(Scores()), behavior("a"), Target(0))
+
+
+def test_a_string_that_random_ones_beat_is_withheld() -> None:
+    rows = [SequenceRow([0] * LENGTH, [LENGTH - 1]), *[SequenceRow([k] * LENGTH, [LENGTH - 1]) for k in range(LETTERS)]]
+    few = Behavior.from_sequences("few", list("abcd"), {"train": rows}, Argmax((0, 1)))
+    lazy = strongest_tokens(load(Scores()), few, Target(0), settle=Settle(steps=0, sweeps=0))
+    assert {c.name: c.passed for c in lazy.checks}["excites"] is False
+    assert lazy.status is Status.WITHHELD
+
+
+class Parity(Scores):
+    """Whether a sum is even, which no likeness to a string tells."""
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        even = ((input_ids * torch.arange(1, LENGTH + 1) ** 2).sum(1) % 2).float()
+        score = even + 0.0 * self.embedding(input_ids).sum((1, 2))
+        return torch.stack([score, -score], -1)[:, None].expand(-1, input_ids.shape[1], -1)
+
+
+def test_a_string_that_foretells_nothing_is_marked() -> None:
+    found = strongest_tokens(load(Parity()), behavior(n=200), Target(0))
+    assert {c.name: c.passed for c in found.checks}["predicts"] is False
+    assert found.status is Status.MARKED
+
+
+def test_a_part_of_a_program_is_climbed_letter_by_letter() -> None:
+    axes = {name: Axis(name) for name in ("batch", "pos", "key")}
+    axes["token"] = Axis("token", LETTERS, tuple("abcd"))
+    every = ("batch", "pos")
+    nodes = (
+        Node("tokens", "input.tokens", (), Type("category", every, "token")),
+        Node("all", "symbolic.everywhere", ("tokens",), Type("selector", (*every, "key")), {"causal": False}),
+        Node("seen", "symbolic.count", ("all", "tokens"), Type("real", (*every, "token"))),
+    )
+    graph = Graph(nodes, ("seen",), axes=axes)
+    model = TokenProgram(graph, part_of(program_parts(graph), "seen"), "counts")
+    found = strongest_tokens(model, behavior(), Unit(2), name="seen c")
+    assert found.details["string"] == "c c c c c"
+    assert found.raw["activation"][0] == LENGTH
+    assert found.status is Status.SHOWN, found.why
+    apart = strongest_tokens(model, behavior(), Distance((-1,)), name="seen")
+    assert len(set(apart.details["string"].split())) == 1  # one letter throughout lies farthest from the mean of counts

@@ -5,16 +5,19 @@ from exegesis.explain.examples.looks_like import PrototypeLayer, prototype_layer
 from exegesis.explain.examples.neighbours import Neighbours, nearest
 from exegesis.explain.examples.prototypes import Prototypes, prototypes_of
 from exegesis.explain.examples.selection import UnitExamples, unit_examples
+from exegesis.explain.examples.strings import StringExamples, string_examples
 
 __all__ = [
     "Influence",
     "Neighbours",
     "PrototypeLayer",
     "Prototypes",
+    "StringExamples",
     "UnitExamples",
     "nearest",
     "prototype_layer",
     "prototypes_of",
+    "string_examples",
     "tracin",
     "unit_examples",
 ]

@@ -1,5 +1,5 @@
-"""Token strings that excite a unit or an output: first relaxed to mixtures of embeddings, then settled letter by
-letter.
+"""Token strings that excite a unit, a part of a program or an output: first relaxed to mixtures of embeddings, then
+settled letter by letter.
 
 Only letters of the behaviour's alphabet stand in for letters of a row; everything else of the row stays.
 """
@@ -7,6 +7,7 @@ Only letters of the behaviour's alphabet stand in for letters of a row; everythi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,14 +16,17 @@ from torch import Tensor
 
 from exegesis.behavior import Behavior
 from exegesis.explain.core import Check, Consequence, Provenance
-from exegesis.explain.features.feature import Feature
+from exegesis.explain.features.feature import PREDICTS, Feature
+from exegesis.explain.features.matching import rank_correlations
 from exegesis.explain.inputs import Inputs, read_inputs
-from exegesis.explain.model import NetworkModel, NotDifferentiableError, Objective
+from exegesis.explain.model import Model, NetworkModel, Objective
 from exegesis.explain.target import Explained, Target
 from exegesis.ir import InputError
 from exegesis.runtime import Network
 
-TRIED = 24  # letters tried at one place: all of a small alphabet, those the gradient proposes of a large one
+TRIED = 24  # letters tried at one place where a gradient can propose them; else all
+CHUNK = 256
+NULLS = 40
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Settle:
 
 
 def strongest_tokens(
-    network: Network,
+    network: Network | Model,
     behavior: Behavior,
     explained: Explained | None = None,
     *,
@@ -55,9 +59,10 @@ def strongest_tokens(
     """The string of letters that excites a number most, beside natural rows and random strings.
 
     Args:
-        network, behavior: over tokens.
+        network: over tokens; or any model of them, such as a part of a program (`TokenProgram`).
+        behavior: over tokens.
         explained: which number; the output `Target(0)` at the last scored position unless told.
-        layer: path of the module whose values it is read off; None for the outputs.
+        layer: path of the module of a network whose values it is read off; None for the outputs.
         name: how to call it.
         split: whose rows are looked at; the first unless told. The most frequent length is taken.
         settle: how strings are sought.
@@ -75,108 +80,122 @@ def strongest_tokens(
         raise InputError(
             f"Behaviour {behavior.name} has {len(letters)} letters; with fewer than two there is one string."
         )
-    rows = _rows(behavior, split or next(iter(behavior.splits)), limit, seed)
-    objective = Objective(NetworkModel(network, layer), rows, explained or Target(0), behavior.readout)
-    natural = _values(objective, rows.tokens)
+    rows = rows_of_one_length(behavior, split or next(iter(behavior.splits)), limit, seed)
+    model = NetworkModel(network, layer) if isinstance(network, Network) else network
+    objective = Objective(model, rows, explained or Target(0), behavior.readout)
+    with torch.no_grad():
+        natural = objective.reading(objective.outputs, torch.arange(len(rows)))
     assert rows.tokens is not None
     template = int(natural.argmax())
-    free = torch.isin(rows.tokens[template], letters)
-    if not bool(free.any()):
+    strings = Strings(objective, template, letters)
+    if not bool(strings.free.any()):
         raise InputError(f"The rows of behaviour {behavior.name} hold no letters that could be changed.")
     generator = torch.Generator().manual_seed(seed)
-    starts = [rows.tokens[template], _random(rows.tokens[template], free, letters, generator)]
-    if settle.steps and (mixed := _relaxed(objective, template, free, letters, settle, generator)) is not None:
+    starts = [strings.ids, strings.random(strings.ids, generator)]
+    if settle.steps and (mixed := _relaxed(strings, settle, generator)) is not None:
         starts.append(mixed)
-    settled = [_settled(objective, template, ids, free, letters, settle) for ids in starts]
-    ids, value, calls = max(settled, key=lambda found: found[1])
-    randoms = torch.stack([_random(ids, free, letters, generator) for _ in range(min(512, max(64, calls)))])
-    guessed = _values(objective, randoms, template)
-    return _feature(objective, behavior, name, ids, value, free, letters, natural, guessed, template, seed)
+    ids, value, calls = max((_settled(strings, start, settle) for start in starts), key=lambda found: found[1])
+    randoms = torch.stack([strings.random(ids, generator) for _ in range(min(512, max(64, calls)))])
+    guessed = strings.values(randoms)
+    return _feature(strings, behavior, name, ids, value, natural, guessed, seed)
 
 
-def _rows(behavior: Behavior, split: str, limit: int, seed: int) -> Inputs:
-    """Rows of the most frequent length."""
+@dataclass(frozen=True, eq=False)
+class Strings:
+    """Strings that stand in the place of one row: its letters may change, the rest of it stays.
+
+    Args:
+        objective: the number, bound to natural rows.
+        row: which of them.
+        letters: the alphabet.
+    """
+
+    objective: Objective
+    row: int
+    letters: Int[Tensor, " letters"]
+
+    @property
+    def ids(self) -> Int[Tensor, " s"]:
+        """The row itself."""
+        assert self.objective.inputs.tokens is not None
+        return self.objective.inputs.tokens[self.row]
+
+    @property
+    def free(self) -> Bool[Tensor, " s"]:
+        """Where the row holds letters."""
+        return torch.isin(self.ids, self.letters)
+
+    def inputs(self, tokens: Int[Tensor, "m s"]) -> Inputs:
+        """Strings as inputs."""
+        return replace(self.objective.inputs.select(np.full(len(tokens), self.row)), tokens=tokens)
+
+    def start(self, tokens: Int[Tensor, "m s"]) -> Float[Tensor, "m s d"]:
+        """The real numbers that stand for strings."""
+        return self.objective.model.start(self.inputs(tokens))
+
+    def at(self, x: Float[Tensor, "m s d"], tokens: Int[Tensor, "m s"]) -> Float[Tensor, " m"]:
+        """The number at real inputs that stand for strings; differentiable where the model is."""
+        found = self.objective.model(x, self.inputs(tokens), torch.arange(len(tokens)))
+        return self.objective.reading(found, torch.full((len(tokens),), self.row))
+
+    @torch.no_grad()
+    def values(self, tokens: Int[Tensor, "m s"]) -> Float[Tensor, " m"]:
+        """The number for strings; bounded memory."""
+        return torch.cat([self.at(self.start(part), part) for part in torch.split(tokens, CHUNK)])
+
+    def random(self, ids: Int[Tensor, " s"], generator: torch.Generator) -> Int[Tensor, " s"]:
+        """The string with other letters in all its free places."""
+        drawn = ids.clone()
+        drawn[self.free] = self.letters[torch.randint(len(self.letters), (int(self.free.sum()),), generator=generator)]
+        return drawn
+
+    @cached_property
+    def table(self) -> Float[Tensor, "letters width"]:
+        """The embedding of each letter, read off strings that hold nothing else."""
+        return self.start(self.letters[:, None].expand(-1, len(self.ids)).contiguous())[:, 0]
+
+
+def rows_of_one_length(behavior: Behavior, split: str, limit: int, seed: int) -> Inputs:
+    """At most `limit` rows of the most frequent length, drawn by `seed`."""
     count = len(behavior.split(split))
     drawn = np.sort(np.random.default_rng(seed).permutation(count)[: 4 * limit])
     groups = read_inputs(behavior, split, [int(r) for r in drawn])
     return max(groups, key=len).take(limit)
 
 
-def _values(
-    objective: Objective, tokens: Int[Tensor, "m s"] | None, template: int | None = None
-) -> Float[Tensor, " m"]:
-    """The number for strings that stand in the place of a row (`template`), or of each of the rows."""
-    inputs = objective.inputs
-    if template is not None:
-        assert tokens is not None
-        at = np.full(len(tokens), template)
-        inputs = replace(inputs.select(at), tokens=tokens)
-    found = Objective(objective.model, inputs, objective.explained, objective.readout)
-    with torch.no_grad():
-        return found.values(found.start, torch.arange(len(inputs)))
-
-
-def _random(ids: Tensor, free: Bool[Tensor, " s"], letters: Tensor, generator: torch.Generator) -> Tensor:
-    drawn = ids.clone()
-    drawn[free] = letters[torch.randint(len(letters), (int(free.sum()),), generator=generator)]
-    return drawn
-
-
-def _embedded(objective: Objective, tokens: Tensor, template: int) -> tuple[Objective, Tensor]:
-    inputs = replace(objective.inputs.select(np.full(len(tokens), template)), tokens=tokens)
-    made = Objective(objective.model, inputs, objective.explained, objective.readout)
-    return made, made.start
-
-
-def _table(objective: Objective, letters: Tensor, template: int) -> Float[Tensor, "letters width"]:
-    """The embedding of each letter, read off strings that hold nothing else."""
-    assert objective.inputs.tokens is not None
-    length = objective.inputs.tokens.shape[1]
-    return _embedded(objective, letters[:, None].expand(-1, length).contiguous(), template)[1][:, 0]
-
-
-def _relaxed(
-    objective: Objective,
-    template: int,
-    free: Bool[Tensor, " s"],
-    letters: Tensor,
-    settle: Settle,
-    generator: torch.Generator,
-) -> Tensor | None:
+def _relaxed(strings: Strings, settle: Settle, generator: torch.Generator) -> Int[Tensor, " s"] | None:
     """The likeliest letters of the best mixture; None where no gradient reaches the embeddings."""
-    assert objective.inputs.tokens is not None
-    ids = objective.inputs.tokens[template : template + 1]
-    try:
-        one, start = _embedded(objective, ids, template)
-        table = _table(objective, letters, template)
-        logits = 0.1 * torch.randn((int(free.sum()), len(letters)), generator=generator)
-        logits.requires_grad_()
-        optimizer = torch.optim.Adam([logits], lr=settle.rate)
-        for _ in range(settle.steps):
-            mixed = start.clone()
-            mixed[0, free] = logits.softmax(1) @ table
-            loss = -one.values(mixed, torch.zeros(1, dtype=torch.long)).sum()
-            (logits.grad,) = torch.autograd.grad(loss, logits)
-            optimizer.step()
-    except NotDifferentiableError:
-        return None
-    found = ids[0].clone()
+    ids, free, letters = strings.ids, strings.free, strings.letters
+    start, table = strings.start(ids[None]), strings.table
+    logits = 0.1 * torch.randn((int(free.sum()), len(letters)), generator=generator)
+    logits.requires_grad_()
+    optimizer = torch.optim.Adam([logits], lr=settle.rate)
+    for _ in range(settle.steps):
+        mixed = start.clone()
+        mixed[0, free] = logits.softmax(1) @ table
+        loss = -strings.at(mixed, ids[None]).sum()
+        if not loss.requires_grad:
+            return None
+        slopes = torch.autograd.grad(loss, [logits], allow_unused=True)
+        if any(slope is None for slope in slopes):
+            return None
+        (logits.grad,) = slopes
+        optimizer.step()
+    found = ids.clone()
     found[free] = letters[logits.detach().argmax(1)]
     return found
 
 
-def _settled(
-    objective: Objective, template: int, ids: Tensor, free: Bool[Tensor, " s"], letters: Tensor, settle: Settle
-) -> tuple[Tensor, float, int]:
+def _settled(strings: Strings, ids: Int[Tensor, " s"], settle: Settle) -> tuple[Tensor, float, int]:
     """Coordinate ascent: at each place the letter that is best, until a sweep changes nothing."""
-    best, value, calls = ids.clone(), float(_values(objective, ids[None], template)[0]), 1
+    best, value, calls = ids.clone(), float(strings.values(ids[None])[0]), 1
     for _ in range(settle.sweeps):
         before = value
-        for place in free.nonzero()[:, 0].tolist():
-            options = _proposed(objective, template, best, place, letters)
+        for place in strings.free.nonzero()[:, 0].tolist():
+            options = _proposed(strings, best, place)
             tried = best.repeat(len(options), 1)
             tried[:, place] = options
-            found = _values(objective, tried, template)
+            found = strings.values(tried)
             calls += len(options)
             if float(found.max()) > value:
                 best, value = tried[int(found.argmax())], float(found.max())
@@ -185,52 +204,82 @@ def _settled(
     return best, value, calls
 
 
-def _proposed(objective: Objective, template: int, ids: Tensor, place: int, letters: Tensor) -> Tensor:
-    if len(letters) <= TRIED:
-        return letters
-    one, start = _embedded(objective, ids[None], template)
-    _, slope = one.gradient(start, torch.zeros(1, dtype=torch.long))
-    gain = _table(objective, letters, template) @ slope[0, place]
-    return letters[gain.topk(TRIED).indices]
+def _proposed(strings: Strings, ids: Int[Tensor, " s"], place: int) -> Int[Tensor, " k"]:
+    """Letters to be tried at a place: all of a small alphabet, those the gradient proposes of a large one."""
+    if len(strings.letters) <= TRIED:
+        return strings.letters
+    start = strings.start(ids[None]).requires_grad_()
+    with torch.enable_grad():
+        value = strings.at(start, ids[None]).sum()
+        slope = torch.autograd.grad(value, start, allow_unused=True)[0] if value.requires_grad else None
+    if slope is None:
+        return strings.letters
+    gain = strings.table @ slope[0, place]
+    return strings.letters[gain.topk(TRIED).indices]
 
 
 def _feature(
-    objective: Objective,
+    strings: Strings,
     behavior: Behavior,
     name: str,
     ids: Tensor,
     value: float,
-    free: Tensor,
-    letters: Tensor,
     natural: Tensor,
     guessed: Tensor,
-    template: int,
     seed: int,
 ) -> Feature:
     """The string with its checks."""
     mean, largest = float(natural.mean()), float(natural.max())
     reach = largest - mean
     words = " ".join(behavior.vocabulary.labels[t] for t in ids.tolist())
-    meaning = "How far the string excites it, where 0 is the mean and 1 the largest of natural rows of its length."
+    meaning = "How far the string excites it, where 0 is the mean and 1 the largest of natural rows of its length; it "
+    meaning += "has to beat as many random strings as were tried."
     if reach <= 0:
         first = Check.undefined("excites", meaning, "it is the same on all natural rows")
     else:
-        null = {"best random string": (float(guessed.max()) - mean) / reach}
-        first = Check.at_least("excites", meaning, (value - mean) / reach, 1.0, Consequence.WITHHOLDS, null)
+        best = (float(guessed.max()) - mean) / reach
+        first = Check.at_least(
+            "excites", meaning, (value - mean) / reach, max(1.0, best), Consequence.WITHHOLDS,
+            {"best random string": best},
+        )  # fmt: skip
     generator = torch.Generator().manual_seed(seed + 1)
-    places = free.nonzero()[:, 0]
+    places, letters, model = strings.free.nonzero()[:, 0], strings.letters, strings.objective.model
     changed = ids.repeat(64, 1)
     at = places[torch.randint(len(places), (64,), generator=generator)]
     changed[torch.arange(64), at] = letters[torch.randint(len(letters), (64,), generator=generator)]
-    left = float(_values(objective, changed, template).mean())
+    left = float(strings.values(changed).mean())
     stays = (left - mean) / (value - mean) if value > mean else float("nan")
     second = Check.at_least(
         "survives", "Share of that which stays when one letter, drawn, becomes another.", stays, 0.5, Consequence.MARKS
     )
     raw = {"tokens": ids.numpy(), "activation": np.array([value]), "natural": natural.numpy()}
     source = Provenance(
-        "strongest string", {"layer": objective.model.name}, seed, None, objective.model.name,
-        objective.model.fingerprint, behavior.name,
+        "strongest string", {"layer": model.name}, seed, None, model.name, model.fingerprint, behavior.name,
     )  # fmt: skip
     details = {"unit": name, "string": words, "natural mean": mean, "natural maximum": largest, "activation": [value]}
-    return Feature("feature", raw, (first, second), source, details=details)
+    checks = (first, second, _predicts(strings, ids, natural, generator))
+    return Feature("feature", raw, checks, source, details=details)
+
+
+def _predicts(strings: Strings, ids: Tensor, natural: Tensor, generator: torch.Generator) -> Check:
+    """Whether natural rows like the string excite it, more than rows like random strings do."""
+    meaning = "Rank correlation, over natural rows, of how they excite it with how like the string they are (the same "
+    meaning += "letters, at the same places)."
+    rows = strings.objective.inputs.tokens
+    assert rows is not None
+    others = [strings.random(ids, generator) for _ in range(NULLS)]
+    if len(rows) < 16 or float(np.ptp(natural.numpy())) == 0:
+        return Check.undefined("predicts", meaning, "it is the same on all natural rows, or these are fewer than 16")
+    told = np.stack([likeness(string, rows, strings.letters) for string in (ids, *others)], 1)
+    scores = rank_correlations(told, natural.numpy().astype(np.float64)[:, None])[:, 0]
+    null = float(np.quantile(np.nan_to_num(scores[1:]), 0.95))
+    bar = max(PREDICTS, null)
+    return Check.at_least("predicts", meaning, float(scores[0]), bar, nulls={"random strings, 95 %": null})
+
+
+def likeness(ids: Int[Tensor, " s"], rows: Int[Tensor, "n s"], letters: Int[Tensor, " k"]) -> Float[np.ndarray, " n"]:
+    """How like a string rows are: the share of places with the same letter, and the share of letters in common."""
+    places = (rows == ids).float().mean(1)
+    counts = (rows[:, :, None] == letters).sum(1)
+    shared = torch.minimum(counts, (ids[:, None] == letters).sum(0)).sum(1) / len(ids)
+    return (places + shared).numpy().astype(np.float64)

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exegesis.cli.commands.explain.options import LAYER, rows_of
+from exegesis.cli.commands.explain.options import (
+    LAYER,
+    MODULE,
+    MODULES,
+    POSITION,
+    SUBJECT,
+    part_or_layer,
+    rows_of,
+    string_targets,
+)
 from exegesis.cli.guard import DOES_NOT_HOLD, HOLDS, guarded
-from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, QUIET, SEED, behavior_of
+from exegesis.cli.options import BEHAVIOR, JSON, QUIET, SEED, behavior_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +30,15 @@ if TYPE_CHECKING:
 
 @guarded
 def examples(
-    network: Annotated[str, NETWORK],
+    network: Annotated[str, SUBJECT],
     behavior: Annotated[Path | None, BEHAVIOR] = None,
+    module: Annotated[str | None, MODULE] = None,
+    modules: Annotated[Path | None, MODULES] = None,
     layer: Annotated[str | None, LAYER] = None,
     units: Annotated[
         str | None, typer.Option("--units", "-u", help="Examples of units: `3`, `0:8`, `1,4`.", show_default=False)
     ] = None,
+    position: Annotated[int | None, POSITION] = None,
     nearest: Annotated[
         str | None,
         typer.Option("--nearest", metavar="ROWS", help="Training rows nearest to these.", show_default=False),
@@ -51,14 +63,15 @@ def examples(
 ) -> int:
     """Show what a unit does, or why an input is answered as it is, by other inputs; and test whether they tell.
 
-    Choose one: `--units` (strongest, weakest, spread, near misses), `--nearest`, `--prototypes`, `--patches` (this
-    looks like that), `--influence` (marked, since only retraining can test it: see
-    `exegesis.explain.examples.tracin`).
+    Choose one: `--units` (strongest, weakest, spread, near misses), `--module` (the same for a part of a program: of a
+    run, or of a network as lifted), `--nearest`, `--prototypes`, `--patches` (this looks like that), `--influence`
+    (marked, since only retraining can test it: see `exegesis.explain.examples.tracin`).
 
     Exits with 0 when every check that could be made was passed, 1 when not.
 
     ```sh
     exegesis explain examples zoo:digits --layer layers.1 --units 0:3 --out runs/examples
+    exegesis explain examples runs/majority --behavior zoo:majority --module 0
     ```
     """
     from exegesis.cli.printing import print_json
@@ -66,35 +79,47 @@ def examples(
     from exegesis.ir import InputError
     from exegesis.runtime import load
 
+    signal = behavior_of(network, behavior)
     wanted = [units is not None, nearest is not None, prototypes > 0, patches > 0, influence is not None]
-    if sum(wanted) != 1:
-        raise InputError("Which examples? Choose one of --units, --nearest, --prototypes, --patches and --influence.")
-    signal, loaded = behavior_of(network, behavior), load(network)
-    if signal.is_sequence:
-        raise InputError(f"Behaviour {signal.name} is over tokens; examples are chosen among arrays.")
-    if units is not None:
-        found: Sequence[Explanation] = _of_units(loaded, signal, layer, units, seed)
+    if part := part_or_layer(network, signal, module, layer, modules, seed):
+        if any(wanted[1:]):
+            raise InputError("Of a part of a program there are examples of its units only: --units, with --module.")
+        from exegesis.pipeline.explaining_parts import examples_of_part
+
+        found: Sequence[Explanation] = examples_of_part(part, rows_of(units), position=position, seed=seed)
+    elif sum(wanted) != 1:
+        raise InputError(
+            "Which examples? Choose one of --units, --module, --nearest, --prototypes, --patches and --influence."
+        )
+    elif units is not None:
+        found = _of_units(load(network), signal, layer, rows_of(units) or [], position, seed)
+    elif signal.is_sequence:
+        raise InputError(f"Behaviour {signal.name} is over tokens; there only --units and --module find examples.")
     elif prototypes or patches:
-        found = [_of_all(loaded, signal, layer, prototypes, patches, seed)]
+        found = [_of_all(load(network), signal, layer, prototypes, patches, seed)]
     else:
-        found = [_of_rows(loaded, signal, layer, nearest, influence, seed)]
+        found = [_of_rows(load(network), signal, layer, nearest, influence, seed)]
     if out is not None:
-        _write(found, out)
+        _write(found, out, signal.vocabulary.labels)
     if as_json:
         print_json([{**one.record(), "rows": _rows(one)} for one in found])
     elif not quiet:
-        for one in found:
-            for name, rows in _rows(one).items():
-                print(f"{one.provenance.parameters.get('unit', one.kind)} {name}: {rows}")
-            for check in one.checks:
-                print(f"  {check.sentence()}")
+        _say(found, signal.vocabulary.labels)
     return HOLDS if all(one.status is Status.SHOWN for one in found) else DOES_NOT_HOLD
 
 
-def _of_units(network: Network, signal: Behavior, layer: str | None, units: str, seed: int) -> Sequence[Explanation]:
-    from exegesis.explain.examples import unit_examples
+def _of_units(
+    network: Network, signal: Behavior, layer: str | None, units: list[int], position: int | None, seed: int
+) -> Sequence[Explanation]:
+    from exegesis.explain.examples import string_examples, unit_examples
 
-    return unit_examples(network, signal, layer, rows_of(units) or [], split=next(iter(signal.splits)), seed=seed)
+    split = next(iter(signal.splits))
+    if not signal.is_sequence:
+        return unit_examples(network, signal, layer, units, split=split, seed=seed)
+    asked = string_targets(network, signal, layer, units, False, position)
+    return [
+        string_examples(network, signal, what, layer=layer, name=name, split=split, seed=seed) for name, what in asked
+    ]
 
 
 def _of_all(
@@ -126,12 +151,12 @@ def _of_rows(
 def _rows(one: Explanation) -> dict[str, list[int]]:
     """The rows that are shown, by what they are; nothing of what is withheld."""
     from exegesis.explain.core import Status
-    from exegesis.explain.examples import Influence, UnitExamples
+    from exegesis.explain.examples import Influence, StringExamples, UnitExamples
     from exegesis.explain.examples.selection import KINDS
 
     if one.status is Status.WITHHELD:
         return {}
-    if isinstance(one, UnitExamples):
+    if isinstance(one, UnitExamples | StringExamples):
         return {kind: rows.tolist() for kind, rows in zip(KINDS, one.arrays["rows"], strict=True)}
     if isinstance(one, Influence):
         found: dict[str, list[int]] = {}
@@ -147,11 +172,40 @@ def _rows(one: Explanation) -> dict[str, list[int]]:
     return {name: one.arrays[name].tolist() for name in ("prototypes", "criticisms", "rows") if name in one.arrays}
 
 
-def _write(found: Sequence[Explanation], out: Path) -> None:
-    from exegesis.explain.examples import UnitExamples
+def _say(found: Sequence[Explanation], labels: tuple[str, ...]) -> None:
+    for one in found:
+        for name, rows in _rows(one).items():
+            print(f"{one.provenance.parameters.get('unit', one.kind)} {name}: {rows}")
+        for line in _strings(one, labels):
+            print(f"  {line}")
+        for check in one.checks:
+            print(f"  {check.sentence()}")
+
+
+def _strings(one: Explanation, labels: tuple[str, ...]) -> list[str]:
+    """The first row of each kind in letters, the responsible one in brackets."""
+    from exegesis.explain.core import Status
+    from exegesis.explain.examples import StringExamples
+    from exegesis.explain.examples.selection import KINDS
+
+    if not isinstance(one, StringExamples) or one.status is Status.WITHHELD:
+        return []
+    lines = []
+    for kind, tokens, places, values in zip(
+        KINDS, one.arrays["tokens"], one.arrays["places"], one.arrays["activation"], strict=True
+    ):
+        words = [f"[{labels[t]}]" if at == places[0] else labels[t] for at, t in enumerate(tokens[0])]
+        lines.append(f"{kind} ({values[0]:.3g}): {' '.join(words)}")
+    return lines
+
+
+def _write(found: Sequence[Explanation], out: Path, labels: tuple[str, ...]) -> None:
+    from exegesis.explain.examples import StringExamples, UnitExamples
 
     for number, one in enumerate(found):
         folder = out / f"{number:02d}-{one.kind.replace(' ', '-')}"
         one.save(folder)
-        if isinstance(one, UnitExamples):
+        if isinstance(one, StringExamples):
+            one.figure(labels=labels).save(folder / "picture.svg")
+        elif isinstance(one, UnitExamples):
             one.figure().save(folder / "picture.svg")

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import typer
 
 from exegesis.ir import InputError
 
+if TYPE_CHECKING:
+    from exegesis.behavior import Behavior
+    from exegesis.explain import Explained
+    from exegesis.pipeline.explaining_parts import PartOf
+    from exegesis.runtime import Network
+
+FEW = 8  # units that are explained unless told
 INDEX = typer.Option(
     "--index", "-i", metavar="ROWS", help="Rows of the split, counted from 0: `7`, `0:16`, `3,5,8`.", show_default=False
 )
@@ -14,16 +24,82 @@ TARGET = typer.Option(
     "--target", "-t", metavar="OUTPUT", help="`answer` (the network's own), an output as `7`, or a difference as `7-9`."
 )
 POSITION = typer.Option(
-    "--position", metavar="N", help="Where in a sequence; the last scored position unless told.", show_default=False
+    "--position",
+    metavar="N",
+    help="Where in a sequence, negative from its end. Unless told outputs are explained where they are scored, layers "
+    "and parts in the mean over all positions.",
+    show_default=False,
 )
 LAYER = typer.Option("--layer", metavar="PATH", help="A module inside it; its outputs unless told.", show_default=False)
 CHUNK = typer.Option(
     "--chunk", metavar="N", help="Rows through the network at a time; measured unless told.", show_default=False, min=1
 )
 
+SUBJECT = typer.Argument(
+    metavar="NETWORK|RUN",
+    help="A Hugging Face folder, `file.py:function`, `model.onnx`, `zoo:name`; or a run of `exegesis decompile`.",
+    show_default=False,
+)
+MODULE = typer.Option(
+    "--module",
+    "-m",
+    metavar="PART",
+    help="A part of the program: a function, a variable, a head (`L0H1`), or its number. A wrong name lists them.",
+    show_default=False,
+)
+MODULES = typer.Option(
+    "--modules",
+    metavar="FILE",
+    help="What `modules --out` wrote: then --module names one of these.",
+    show_default=False,
+)
 RETRAIN = typer.Option(
     "--retrain/--no-retrain", help="Train networks of the zoo again, for the checks that ask for it: takes a minute."
 )
+
+
+def part_or_layer(
+    network: str, behavior: Behavior, module: str | None, layer: str | None, modules: Path | None, seed: int
+) -> PartOf | None:
+    """The part of a program that `--module` names; None where a layer of a network is meant.
+
+    Raises:
+        InputError: a run without `--module` (the sentence lists its parts), or options that exclude each other.
+    """
+    is_run = (Path(network) / "program.json").is_file()
+    if module is None and not is_run:
+        if modules is not None:
+            raise InputError("Which module of that file? Name it by --module.")
+        return None
+    if layer is not None:
+        raise InputError("A part of a program is named by --module, a layer of a network by --layer; choose one.")
+    from exegesis.pipeline.explaining_parts import part_of_program
+
+    return part_of_program(network, behavior, module or "", modules=modules, seed=seed)
+
+
+def string_targets(
+    network: Network,
+    behavior: Behavior,
+    layer: str | None,
+    units: list[int] | None,
+    together: bool,
+    position: int | None,
+) -> list[tuple[str, Explained]]:
+    """What is to be explained of a network over tokens, by name: outputs, units of a layer, or all of them as one."""
+    import torch
+
+    from exegesis.explain import Distance, NetworkModel, Target, Unit, read_inputs
+
+    at, place = layer or "outputs", None if position is None else (position,)
+    if together:
+        return [(f"{at} together", Distance(place))]
+    if units is None:
+        inputs = read_inputs(behavior, next(iter(behavior.splits)), [0])[0]
+        model = NetworkModel(network, layer)
+        units = list(range(min(FEW, model(model.start(inputs), inputs, torch.arange(1)).shape[-1])))
+    made = (Target(unit, position=position) if layer is None else Unit(unit, place) for unit in units)
+    return [(f"{at} {unit}", what) for unit, what in zip(units, made, strict=True)]
 
 
 def rows_of(text: str | None) -> list[int] | None:
