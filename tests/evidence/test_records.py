@@ -85,3 +85,10 @@ def test_a_refuted_claim_shows_its_witness() -> None:
 def test_a_witness_refutes() -> None:
     with pytest.raises(ValidationError, match="'refuted', not 'tested'"):
         Claim(statement="It counts.", domain="all", status=Status.TESTED, evidence=(AGREEMENT,), witness=[1])
+
+
+def test_only_what_is_open_says_what_is_missing() -> None:
+    said = {"statement": "It counts.", "domain": "all", "missing": "about 7 more cases would tell"}
+    assert Claim.model_validate({**said, "status": Status.CONJECTURED}).missing == said["missing"]
+    with pytest.raises(ValidationError, match="is not open"):
+        Claim.model_validate({**said, "status": Status.TESTED, "evidence": (AGREEMENT,)})

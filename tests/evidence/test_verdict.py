@@ -31,6 +31,8 @@ WORTH = VerdictRule(substance=Substance(answer_bits=0.05, task_accuracy=0.9))
 EVIDENCE = (Measurement.proportion("agreement", 2000, 2000),)
 TESTED = Claim(statement="It says what the network says.", domain="test", status=Status.TESTED, evidence=EVIDENCE)
 CONJECTURED = Claim(statement="Head L0H1 counts.", domain="test", status=Status.CONJECTURED)
+OPEN = CONJECTURED.model_copy(update={"missing": "about 7 more cases would tell"})
+CONSTANT: dict[str, object] = {"constant": True, "joint_interchange": None, "necessity": {}}
 REFUTED = Claim(statement="Head L0H1 counts.", domain="test", status=Status.REFUTED, witness=[1, 2, 3])
 
 
@@ -47,6 +49,7 @@ def agreement(successes: int, n: int, null_value: float | None = None) -> dict[s
 
 def test_a_program_that_meets_every_condition_holds(figures: Build) -> None:
     assert judge((TESTED,), figures(), RULE) is True
+    assert judge((TESTED,), figures(**CONSTANT), RULE) is True
     assert all(found.met is True for found in findings((TESTED,), figures(), RULE))
 
 
@@ -73,9 +76,16 @@ def test_a_program_that_meets_every_condition_holds(figures: Build) -> None:
         ({"agreement": {"test": Measurement(metric="a", value=1.0, n=9999)}}, (TESTED,), RULE, None, "without a conf"),
         ({}, (), RULE, None, "nothing is claimed"),
         ({}, (TESTED, CONJECTURED), RULE, None, "conjectured only: Head L0H1 counts."),
+        ({}, (TESTED, OPEN), RULE, None, "Head L0H1 counts. Open, since about 7 more cases would tell."),
         ({}, (TESTED,), VerdictRule(weakest_status=Status.ATTACKED), None, "tested only"),
         ({}, (TESTED,), VerdictRule.for_splits(("train", "test", "long")), None, "on 'long' was not measured"),
         ({"joint_interchange": None}, (TESTED,), RULE, None, "joint interchange accuracy was not measured"),
+        ({"joint_interchange": None, "constant": False}, (TESTED,), RULE, None, "accuracy was not measured"),
+        # What is constant has nothing to exchange and nothing to break; that nothing matters is to be shown.
+        ({**CONSTANT, "sufficiency": {}}, (TESTED,), RULE, None, "what the program does not use was not ablated"),
+        ({**CONSTANT, "sufficiency": {"mean": share(100, 300)}}, (TESTED,), RULE, False, "ablated (mean) is 0.3333"),
+        ({**CONSTANT, "joint_interchange": share(100, 300)}, (TESTED,), RULE, False, "accuracy is 0.3333, below 0.9"),
+        ({**CONSTANT, "necessity": {"resample": share(9, 300)}}, (TESTED,), RULE, False, "resampled is 0.0300"),
         ({"joint_interchange": share(10, 10)}, (TESTED,), RULE, None, "lower bound over 10 cases is 0.6915"),
         ({"joint_interchange": share(300, 300, 0.99)}, (TESTED,), RULE, None, "not told apart from its null, 0.9900"),
         ({"sufficiency": {}}, (TESTED,), RULE, None, "what the program does not use was not ablated"),

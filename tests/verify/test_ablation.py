@@ -9,14 +9,16 @@ import torch
 from exegesis.evidence import Bound, Status
 from exegesis.ir.progress import Silent
 from exegesis.runtime import Network
-from exegesis.verify.ablation import BREAKS, EQUAL, MEAN, RESAMPLE, SURVIVES, Ablation, measure_ablation
+from exegesis.verify.ablation import BREAKS, EQUAL, MEAN, RESAMPLE, SURVIVES, Ablation, Ablations
 from exegesis.verify.budget import Budget
 from exegesis.verify.network import Reference
 from exegesis.verify.program import Judged
 
 
 def measured(program: Any, reference: Reference, survives: Bound = SURVIVES, breaks: Bound = BREAKS) -> Ablation:
-    return measure_ablation(Judged(program), reference, "test", survives, breaks, Budget(60.0).whole, Silent())
+    ablations = Ablations(Judged(program), reference, "test", survives, breaks)
+    ablations.run(Budget(60.0).whole, Silent())
+    return ablations.concluded()
 
 
 def test_what_is_unused_can_go_and_what_is_used_cannot(made: Any, reference: Reference) -> None:

@@ -32,3 +32,11 @@ def test_a_part_ends_with_the_whole_and_begins_when_it_is_asked_for() -> None:
     assert part.over
     assert budget.whole.over
     assert budget.part(0.5).left == 0.0
+
+
+def test_what_is_kept_for_later_is_left_over() -> None:
+    now = [100.0]
+    budget = Budget(10.0, lambda: now[0])
+    now[0] = 103.0
+    assert budget.before(0.2).at == 108.0
+    assert budget.before(0.2).left == 5.0

@@ -22,7 +22,7 @@ Bits = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Seconds = Annotated[Mapping[str, Annotated[float, Field(ge=0.0, allow_inf_nan=False)]], *_ReadOnly]
 Count = Annotated[int, Field(ge=0)]
 
-TIMINGS = ("seconds", "peak_memory_mb", "stage_seconds")
+TIMINGS = ("seconds", "peak_memory_mb", "stage_seconds", "seconds_to_decide")
 """The figures that differ between two runs of one seed."""
 
 
@@ -72,8 +72,12 @@ class Figures(Record):
         interchange: per variable, how often the network does what the program says after a swap of the whole variable,
             over the swaps after which the program says something else than before.
         interchange_one_position: the same where the value changes hands at one position only.
+        interchange_between: the same where a variable gets the value that it has at another position, looked at where
+            no two inputs of equal length differ.
         interchange_unchanged: how often the network keeps its answer where the program keeps its own.
         joint_interchange: the same as ``interchange`` for random subsets of the variables, each from its own source.
+        constant: whether the program says the same on every input, on those with any other letters too; None where that
+            was not looked at.
         without_alignment: variables that live nowhere in particular, so that no swap can test them.
         sufficiency: per ablation, how often the answer survives when all that the program does not use is ablated.
         necessity: per ablation, how often the answer breaks where the program says that it does, when what the program
@@ -89,6 +93,8 @@ class Figures(Record):
         numbers_in_code, numbers_in_tensors: constants written in the code, and kept in the tensors it loads.
         seconds, peak_memory_mb: wall time and peak resident memory of the run, in seconds and MiB.
         stage_seconds: wall time of each stage of the judgement, in seconds.
+        seconds_to_decide: how much more time would decide the claims that are open, if all goes as before; None where
+            none is, or no time would.
         seed: the seed of the run.
         versions: of Python and of each package that can change a result.
     """
@@ -101,8 +107,10 @@ class Figures(Record):
     agreement_beyond: Measurements = Field(default_factory=dict, validate_default=True)
     interchange: Measurements = Field(default_factory=dict, validate_default=True)
     interchange_one_position: Measurements = Field(default_factory=dict, validate_default=True)
+    interchange_between: Measurements = Field(default_factory=dict, validate_default=True)
     interchange_unchanged: Measurements = Field(default_factory=dict, validate_default=True)
     joint_interchange: Measurement | None = None
+    constant: bool | None = None
     without_alignment: tuple[str, ...] = ()
     sufficiency: Measurements = Field(default_factory=dict, validate_default=True)
     necessity: Measurements = Field(default_factory=dict, validate_default=True)
@@ -117,6 +125,7 @@ class Figures(Record):
     seconds: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
     peak_memory_mb: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
     stage_seconds: Seconds = Field(default_factory=dict, validate_default=True)
+    seconds_to_decide: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
     seed: int
     versions: Versions
 

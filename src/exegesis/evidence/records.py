@@ -114,6 +114,7 @@ class Claim(Record):
         seed: of the search or sample behind the status.
         about: ``behavior``: the program on inputs that the behaviour asks about; only these claims decide whether it
             holds. ``beyond``: the program on other inputs. ``network``: the network and its task.
+        missing: why a claim that is only conjectured is open, and what would decide it; empty where nobody knows.
     """
 
     statement: Text
@@ -123,6 +124,7 @@ class Claim(Record):
     witness: JsonValue = None
     seed: int | None = None
     about: Literal["behavior", "beyond", "network"] = "behavior"
+    missing: str = ""
 
     @model_validator(mode="after")
     def _status_is_supported(self) -> "Claim":
@@ -132,6 +134,8 @@ class Claim(Record):
             raise ValueError("a refuted claim shows the witness that refutes it")
         if self.status is not Status.REFUTED and self.witness is not None:
             raise ValueError(f"a claim with a witness against it is 'refuted', not '{self.status.value}'")
+        if self.missing and self.status is not Status.CONJECTURED:
+            raise ValueError(f"a claim that is '{self.status.value}' is not open, but it says what is missing")
         return self
 
 

@@ -109,12 +109,11 @@ def findings(claims: Iterable[Claim], figures: Figures, rule: VerdictRule) -> tu
     claims = tuple(claims)
     found = [_agreement(figures.agreement.get(threshold.split), threshold) for threshold in rule.agreement]
     if rule.interchange is not None:
-        found.append(_share("the joint interchange accuracy", figures.joint_interchange, rule.interchange))
+        found.append(_interchange(figures, rule.interchange))
     if rule.sufficiency is not None:
         found += _sufficiency(figures, rule.sufficiency)
     if rule.necessity is not None:
-        what = "the share of answers that break as the program says when what it uses is resampled"
-        found.append(_share(what, figures.necessity.get("resample"), rule.necessity))
+        found.append(_necessity(figures, rule.necessity))
     found.append(
         Finding(
             figures.legible_share >= rule.min_legible_share,
@@ -144,6 +143,21 @@ def judge(claims: Iterable[Claim], figures: Figures, rule: VerdictRule) -> bool 
 
 def _agreement(measured: Measurement | None, threshold: Threshold) -> Finding:
     return _share(f"agreement on '{threshold.split}'", measured, threshold)
+
+
+def _interchange(figures: Figures, bound: Bound) -> Finding:
+    """A program that always says the same has no variables; that the network has none either, its ablation shows."""
+    if figures.joint_interchange is None and figures.constant:
+        return Finding(True, "the program says the same whatever it is given, so that it has no variable to exchange")
+    return _share("the joint interchange accuracy", figures.joint_interchange, bound)
+
+
+def _necessity(figures: Figures, bound: Bound) -> Finding:
+    measured = figures.necessity.get("resample")
+    if measured is None and figures.constant:
+        return Finding(True, "the program says the same whatever it is given, so that it uses nothing that could break")
+    what = "the share of answers that break as the program says when what it uses is resampled"
+    return _share(what, measured, bound)
 
 
 def _sufficiency(figures: Figures, bound: Bound) -> list[Finding]:
@@ -201,5 +215,6 @@ def _support(claim: Claim, weakest: Status) -> Finding:
     if claim.status is Status.REFUTED:
         return Finding(False, f"refuted: {claim.statement}")
     if claim.status < weakest:
-        return Finding(None, f"{claim.status.value} only: {claim.statement}")
+        why = f" Open, since {claim.missing}." if claim.missing else ""
+        return Finding(None, f"{claim.status.value} only: {claim.statement}{why}")
     return Finding(True, f"{claim.status.value}: {claim.statement}")

@@ -25,6 +25,7 @@ def figure_rows(figures: Figures) -> list[Row]:
         *_measured("interchange, {}", joint),
         *_measured("interchange of {}", figures.interchange),
         *_measured("interchange of {} at one position", figures.interchange_one_position),
+        *_measured("interchange of {} between positions", figures.interchange_between),
         *_measured("unchanged by a swap of {}", figures.interchange_unchanged),
         *(Row(f"interchange of {name}", "not tested", "without alignment") for name in figures.without_alignment),
         *_measured("survives when unused parts are ablated, {}", figures.sufficiency),

@@ -116,7 +116,10 @@ class Verdict(Record):
 
     def table(self) -> tuple[Row, ...]:
         """The verdict as rows to print: whether it holds and why not, figures, claims, what speaks against it."""
-        rows = [Row("holds", _WORD[self.holds], "; ".join(self._reasons())), *figure_rows(self.figures)]
+        reasons, seconds = self._reasons(), self.figures.seconds_to_decide
+        if self.holds is None and seconds is not None:
+            reasons.append(f"if all goes as before, {seconds:.0f} s more of budget would decide what is open")
+        rows = [Row("holds", _WORD[self.holds], "; ".join(reasons)), *figure_rows(self.figures)]
         rows += [Row(c.statement, c.status.value, f"on {c.domain}{_ABOUT[c.about]}") for c in self.claims]
         rows += [
             Row(w.cause, w.kind.replace("_", " "), f"{w.count} found, {w.surprise:.1f} bits") for w in self.witnesses

@@ -6,10 +6,12 @@ average over inputs, position by position. Figures of either hinge on that choic
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Bool, Int
 from numpy.random import Generator
 
 from exegesis.evidence import Bound, Claim, Measurement, Status
@@ -17,13 +19,15 @@ from exegesis.ir import Json
 from exegesis.ir.progress import Progress
 from exegesis.verify.agreement import plain
 from exegesis.verify.alignment import Aligned, align, position_axis
+from exegesis.verify.between import like_positions, lone_pools, moved
 from exegesis.verify.budget import Deadline
+from exegesis.verify.interchange import LOOKS
 from exegesis.verify.network import Reference
 from exegesis.verify.parts import Part, find_parts, used_parts
 from exegesis.verify.picks import Cases, cases, pools, untouched
 from exegesis.verify.program import Judged
-from exegesis.verify.swaps import Pool, Swaps, by_position
-from exegesis.verify.tallies import Tally, settled
+from exegesis.verify.swaps import Pool, Rows, Swaps, by_position
+from exegesis.verify.tallies import Tally, more_cases, open_because, settled
 
 RESAMPLE, MEAN, EQUAL = "resample", "mean", "resample among equal values"
 SURVIVES = Bound(at_least=0.95, lower_at_least=0.9)
@@ -84,71 +88,177 @@ class _Setup:
         return found or {self.groups[g].name: [g] for g in inner}
 
 
-def measure_ablation(
-    program: Judged,
-    reference: Reference,
-    split: str,
-    survives: Bound,
-    breaks: Bound,
-    deadline: Deadline,
-    progress: Progress,
-) -> Ablation:
-    """Ablates what the program does not use, and what it uses, on inputs of a split.
+class Ablations:
+    """Ablates what the program does not use, and what it uses, on inputs of a split; can be stopped and continued.
+
+    Where no two inputs of equal length differ, a part gets what it has at other positions of the same input.
 
     Args:
         program, reference: the two sides.
         split: where the inputs come from.
         survives, breaks: the shares that are claimed.
-        deadline: no new length is begun after it.
-        progress: told of every length.
+        uses_nothing: the program says the same whatever it is given, so that no part of the network may matter.
 
     Raises:
         InputError: a variable lives at a site that the network does not have, or torch.export rejects the network.
     """
-    exported = reference.exported
-    groups, parts = align(program.graph, exported), find_parts(exported)
-    setup = _Setup(program, reference, groups, parts, frozenset(used_parts(parts, program.graph, groups, exported)))
-    sufficient: dict[str, _Count] = {name: _Count() for name in (RESAMPLE, MEAN, EQUAL)}
-    necessary: dict[str, _Count] = {}
-    found = pools(program, reference, groups, split, count=_POOLS, size=_POOL_SIZE)
-    progress.stage("ablation", len(found))
-    for number, pool in enumerate(found):
-        rng = reference.rng(f"ablation {split} {number}")
-        each = int(np.ceil(_CASES / len(found)))
-        if setup.unused:
-            _without_unused(setup, pool, each, sufficient, rng)
-        _among_equals(setup, pool, each, sufficient[EQUAL], rng)
-        _without_used(setup, pool, each, necessary, rng)
-        progress.advance()
-        if deadline.over:
-            break
-    return _concluded(setup, sufficient, necessary, split, survives, breaks)
+
+    def __init__(
+        self,
+        program: Judged,
+        reference: Reference,
+        split: str,
+        survives: Bound,
+        breaks: Bound,
+        *,
+        uses_nothing: bool = False,
+    ) -> None:
+        exported = reference.exported
+        groups, parts = align(program.graph, exported), find_parts(exported)
+        self.pools = pools(program, reference, groups, split, count=_POOLS, size=_POOL_SIZE)
+        if not self.pools:
+            groups = align(program.graph, exported, places=True)
+            self.pools = lone_pools(program, reference, groups, split, count=_POOLS)
+        used = frozenset() if uses_nothing else frozenset(used_parts(parts, program.graph, groups, exported))
+        self.setup = _Setup(program, reference, groups, parts, used)
+        self.split, self.survives, self.breaks = split, survives, breaks
+        self.sufficient: dict[str, _Count] = {name: _Count() for name in (RESAMPLE, MEAN, EQUAL)}
+        self.necessary: dict[str, _Count] = {}
+        self.visits = 0
+        self.seconds = 0.0
+
+    def run(self, deadline: Deadline, progress: Progress) -> None:
+        """Looks at every length once, then again while a claim is open; no new length is begun after the deadline.
+
+        What is called again goes on where it stopped, with what is open alone.
+        """
+        progress.stage("ablation", len(self.pools))
+        first = not self.visits
+        while self.pools and self.visits < LOOKS * len(self.pools):
+            look, number = divmod(self.visits, len(self.pools))
+            everything = first and not look
+            kept, broken = self._open
+            if not (everything or kept or broken):
+                return
+            rng = self.setup.reference.rng(f"ablation {self.split} {self.visits}")
+            pool, each = self.pools[number], int(np.ceil(2 ** max(0, look - 1) * _CASES / len(self.pools)))
+            began = time.perf_counter()
+            if everything or kept:
+                if self.setup.unused:
+                    _without_unused(self.setup, pool, each, self.sufficient, rng)
+                _among_equals(self.setup, pool, each, self.sufficient[EQUAL], rng)
+            if everything or broken:
+                _without_used(self.setup, pool, each, self.necessary, rng)
+            self.seconds += time.perf_counter() - began
+            self.visits += 1
+            progress.advance()
+            if deadline.over:
+                return
+
+    @property
+    def looks(self) -> int:
+        """How often more cases were asked for."""
+        return max(1, -(-self.visits // max(1, len(self.pools))))
+
+    @property
+    def _measured(self) -> tuple[dict[str, Measurement], dict[str, Measurement]]:
+        """What survives and what breaks, by ablation."""
+        seed, looks = self.setup.reference.seed, self.looks
+        return (
+            _measurements("answers that survive", self.sufficient, seed, looks),
+            _measurements("answers that break as said", self.necessary, seed, looks),
+        )
+
+    @property
+    def _open(self) -> tuple[list[Measurement], list[Measurement]]:
+        """What leaves either claim open."""
+        kept, broken = self._measured
+        return (
+            [m for m in kept.values() if settled(m, self.survives) is None],
+            [m for name, m in broken.items() if name == RESAMPLE and settled(m, self.breaks) is None],
+        )
+
+    def seconds_to_decide(self) -> float | None:
+        """How much more time would decide what is open; None where no time would."""
+        bounds = (self.survives, self.breaks)
+        more = [more_cases(m, b) for still, b in zip(self._open, bounds, strict=True) for m in still]
+        if None in more:
+            return None
+        done = max((c.own.asked for c in (*self.sufficient.values(), *self.necessary.values())), default=0)
+        return max((m or 0 for m in more), default=0) * self.seconds / max(1, done)
+
+    def concluded(self) -> Ablation:
+        """What that amounts to so far."""
+        kept, broken = self._measured
+        setup, seed = self.setup, self.setup.reference.seed
+        left = [setup.parts[i].label for i in setup.unused]
+        claims = []
+        domain = f"inputs of split {self.split}"
+        if kept:
+            what = f"what it does not use ({', '.join(left)})" if left else "what its variables do not tell apart"
+            statement = f"The network's answer survives without {what}."
+            failures = [c.own.failure for k, c in self.sufficient.items() if k in kept]
+            claims.append(_claim(statement, domain, list(kept.values()), failures, self.survives, seed))
+        if RESAMPLE in broken:
+            failures = [self.necessary[RESAMPLE].own.failure]
+            statement = "The network's answer breaks without what the program uses, where the program says so."
+            rest = list(broken.values())[1:]
+            claims.append(_claim(statement, domain, [broken[RESAMPLE]], failures, self.breaks, seed, rest))
+        return Ablation(kept, broken, len(left) if setup.parts else None, tuple(claims))
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Inputs, and where what is ablated in them comes from: another input, or other positions of the only one.
+
+    Attributes:
+        base, source: the inputs, [B].
+        where: at which positions there is something to put in, [B, s].
+        at: from which positions, [B, s]; None: from the same ones.
+    """
+
+    base: Rows
+    source: Rows
+    where: Bool[np.ndarray, "b s"]
+    at: Int[np.ndarray, "b s"] | None
+
+    @classmethod
+    def of(cls, pool: Pool, n: int, rng: Generator) -> _Drawn:
+        """n random ones."""
+        base = rng.integers(pool.size, size=n)
+        everywhere = np.ones((n, pool.length), dtype=np.bool_)
+        if pool.size > 1:
+            return cls(base, (base + rng.integers(1, pool.size, size=n)) % pool.size, everywhere, None)
+        drawn = moved(pool, Swaps(base, base[None], everywhere[None]), rng)
+        assert drawn.at is not None
+        return cls(base, base, drawn.where[0], drawn.at[0])
+
+    def ablating(self, groups: int, chosen: Sequence[int]) -> Swaps:
+        """These swaps of the chosen groups of so many."""
+        where = np.zeros((groups, *self.where.shape), dtype=np.bool_)
+        where[list(chosen)] = self.where
+        at = None if self.at is None else np.repeat(self.at[None], groups, axis=0)
+        return Swaps(self.base, np.repeat(self.source[None], groups, axis=0), where, at)
 
 
 def _without_unused(setup: _Setup, pool: Pool, n: int, counts: dict[str, _Count], rng: Generator) -> None:
     """Resamples and averages all unused parts at once, and as many random parts."""
     bare = Pool(pool.program, pool.reference, [Aligned((), (p.place,)) for p in setup.parts], pool.batch)
-    base = rng.integers(pool.size, size=n)
-    source = (base + rng.integers(1, pool.size, size=n)) % pool.size
+    drawn, parts = _Drawn.of(pool, n, rng), len(setup.parts)
+    base = drawn.base
     clean = bare.network_says(untouched(bare, base))
     at = _one_answer_per_row(bare, base, rng)
     for name, mean in ((RESAMPLE, False), (MEAN, True)):
-        kept = _kept(bare, _parts_swapped(bare, base, source, setup.unused), clean, at, mean)
+        kept = _kept(bare, drawn.ablating(parts, setup.unused), clean, at, mean)
         counts[name].own.add(kept)
         if counts[name].own.failure is None and not kept.all():
             counts[name].own.failure = _shown(pool, int(base[int(np.argmin(kept))]), f"{name} ablation of unused parts")
-        order = rng.permutation(len(setup.parts))
+        order = rng.permutation(parts)
         for start in range(_RANDOM_SETS):  # sets that together hold every part about as often
             random = order.take(range(start, start + len(setup.unused)), mode="wrap").tolist()
             few = np.arange(-(-n // _RANDOM_SETS))
-            part = _parts_swapped(bare, base, source, random).take(few)
+            part = drawn.ablating(parts, random).take(few)
             counts[name].null.add(_kept(bare, part, clean[: _answers_in(bare, base[few])], at[few], mean))
-
-
-def _parts_swapped(pool: Pool, base: np.ndarray, source: np.ndarray, parts: Sequence[int]) -> Swaps:
-    swaps = untouched(pool, base)
-    swaps.where[list(parts)] = True
-    return Swaps(base, np.repeat(source[None], len(pool.groups), axis=0), swaps.where)
 
 
 def _kept(pool: Pool, swaps: Swaps, clean: np.ndarray, at: np.ndarray, mean: bool) -> np.ndarray:
@@ -172,21 +282,24 @@ def _one_answer_per_row(pool: Pool, base: np.ndarray, rng: Generator) -> np.ndar
 def _among_equals(setup: _Setup, pool: Pool, n: int, count: _Count, rng: Generator) -> None:
     """Gives inner variables, position by position, the activation they have on another input where they are the same.
 
-    Source: causal scrubbing (Chan et al., 2022), restricted to equal positions of inputs of equal length.
+    Source: causal scrubbing (Chan et al., 2022), restricted to equal positions of inputs of equal length; a single
+    input is its own other input, at other positions.
     """
     inner = [g for g, group in enumerate(setup.groups) if not group.is_input]
     if not inner:
         return
     base = rng.integers(pool.size, size=n)
-    source = np.repeat(np.repeat(base[None, :, None], len(setup.groups), axis=0), pool.length, axis=2)
+    groups, lone = len(setup.groups), pool.size == 1
+    own = np.arange(pool.length)[None, None] if lone else base[None, :, None]
+    other = np.broadcast_to(own, (groups, n, pool.length)).copy()
     where = untouched(pool, base).where
     for g in inner:
-        other, exists = _equal_elsewhere(pool, g, base, rng)
-        source[g], where[g] = other, exists
+        other[g], where[g] = (_equal_positions if lone else _equal_elsewhere)(pool, g, base, rng)
     rows = np.flatnonzero(where.any((0, 2)))
     if not len(rows):
         return
-    swaps = Swaps(base, source, where).take(rows)
+    same_input = np.repeat(base[None], groups, axis=0)
+    swaps = (Swaps(base, same_input, where, other) if lone else Swaps(base, other, where)).take(rows)
     clean = pool.network_says(untouched(pool, swaps.base))
     at = _one_answer_per_row(pool, swaps.base, rng)
     same = pool.reference.behavior.readout.equal(pool.network_says(swaps)[at], clean[at])
@@ -208,11 +321,23 @@ def _equal_elsewhere(pool: Pool, group: int, base: np.ndarray, rng: Generator) -
     return keys.argmax(1), np.asarray(same.any(1))
 
 
+def _equal_positions(pool: Pool, group: int, base: np.ndarray, rng: Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Per row and position of the only input, another position where the group's variables are the same, if any."""
+    same = like_positions(pool)
+    for node in pool.groups[group].nodes:
+        part = pool.groups[group].part(node, pool.variables[node.id])
+        value = by_position(part, position_axis(node, pool.program.graph), pool.length)[0]
+        same &= (value[:, None] == value[None]).all(-1)
+    keys = np.where(same, rng.random((len(base), *same.shape)), -1.0)
+    return keys.argmax(2), np.broadcast_to(same.any(1), (len(base), pool.length))
+
+
 def _without_used(setup: _Setup, pool: Pool, n: int, counts: dict[str, _Count], rng: Generator) -> None:
     """Ablates all inner variables (or the inputs, where there are none), then those of each function."""
     functions = setup.functions()
     inner = [g for g, group in enumerate(setup.groups) if not group.is_input]
-    everything = inner or list(range(len(setup.groups)))
+    # Tokens between positions would make inputs that nobody asks about.
+    everything = inner or (list(range(len(setup.groups))) if pool.size > 1 else [])
     if not everything:
         return
     named = {"": everything} | ({f"{name}: ": own for name, own in functions.items()} if len(functions) > 1 else {})
@@ -256,11 +381,8 @@ def _breaking(pool: Pool, own: Sequence[int], n: int, rng: Generator) -> Cases |
         missing = n - sum(map(len, parts))
         if missing <= 0:
             break
-        base = rng.integers(pool.size, size=2 * max(missing, 4))
-        swaps = untouched(pool, base)
-        source = (base + rng.integers(1, pool.size, size=len(base))) % pool.size
-        swaps.where[list(own)] = True
-        changed, same = cases(pool, Swaps(base, np.repeat(source[None], len(pool.groups), axis=0), swaps.where), rng)
+        swaps = _Drawn.of(pool, 2 * max(missing, 4), rng).ablating(len(pool.groups), own)
+        changed, same = cases(pool, swaps, rng)
         parts += [changed.take(np.arange(min(missing, len(changed))))] if len(changed) else []
         stays += [same] if len(same) else []
     chosen = parts or stays
@@ -271,7 +393,9 @@ def _random_breaks(setup: _Setup, pool: Pool, found: Cases, size: int, mean: boo
     """Whether the same cases break when as many random unused parts are ablated instead."""
     bare = Pool(pool.program, pool.reference, [Aligned((), (p.place,)) for p in setup.parts], pool.batch)
     random = [setup.unused[i] for i in rng.permutation(len(setup.unused))[:size]]
-    swaps = _parts_swapped(bare, found.swaps.base, found.swaps.source.max(0), random)
+    at = None if found.swaps.at is None else found.swaps.at[0]
+    drawn = _Drawn(found.swaps.base, found.swaps.source[0], np.asarray(found.swaps.where.any(0)), at)
+    swaps = drawn.ablating(len(setup.parts), random)
     clean = found.among(pool, pool.network_says(untouched(pool, found.swaps.base)))
     broken: np.ndarray = ~pool.reference.behavior.readout.equal(
         found.among(bare, bare.network_says(swaps, mean=mean)), clean
@@ -286,37 +410,12 @@ def _shown(pool: Pool, row: int, what: str) -> dict[str, Json]:
     return shown | ({"row": int(pool.batch.rows[row])} if ids is None else {"input_ids": ids[row].tolist()})
 
 
-def _concluded(
-    setup: _Setup,
-    sufficient: dict[str, _Count],
-    necessary: dict[str, _Count],
-    split: str,
-    survives: Bound,
-    breaks: Bound,
-) -> Ablation:
-    seed = setup.reference.seed
-    left = [setup.parts[i].label for i in setup.unused]
-    kept = _measurements("answers that survive", sufficient, seed)
-    broken = _measurements("answers that break as said", necessary, seed)
-    claims = []
-    domain = f"inputs of split {split}"
-    if kept:
-        what = f"what it does not use ({', '.join(left)})" if left else "what its variables do not tell apart"
-        statement = f"The network's answer survives without {what}."
-        failures = [c.own.failure for k, c in sufficient.items() if k in kept]
-        claims.append(_claim(statement, domain, list(kept.values()), failures, survives, seed))
-    if RESAMPLE in broken:
-        failures = [necessary[RESAMPLE].own.failure]
-        statement = "The network's answer breaks without what the program uses, where the program says so."
-        claims.append(_claim(statement, domain, [broken[RESAMPLE]], failures, breaks, seed, list(broken.values())[1:]))
-    return Ablation(kept, broken, len(left) if setup.parts else None, tuple(claims))
-
-
-def _measurements(metric: str, counts: dict[str, _Count], seed: int) -> dict[str, Measurement]:
+def _measurements(metric: str, counts: dict[str, _Count], seed: int, looks: int) -> dict[str, Measurement]:
     found = {}
     for name, count in counts.items():
         null = f"random parts: {count.null.share:.3f}" if count.null.share is not None else "no random parts to compare"
-        measured = count.own.measurement(metric, count.null.share, seed, "; ".join(filter(None, (count.note, null))))
+        note = "; ".join(filter(None, (count.note, null)))
+        measured = count.own.measurement(metric, count.null.share, seed, note, looks=looks)
         if measured is not None:
             found[name] = measured
     return found
@@ -336,5 +435,15 @@ def _claim(
         status, witness = Status.REFUTED, failures[outcomes.index(False)]
     else:
         status, witness = Status.CONJECTURED if None in outcomes else Status.TESTED, None
-    evidence = (*deciding, *more)
-    return Claim(statement=statement, domain=domain, status=status, evidence=evidence, witness=witness, seed=seed)
+    still = [m for m, outcome in zip(deciding, outcomes, strict=True) if outcome is None]
+    return Claim(
+        statement=statement,
+        domain=domain,
+        status=status,
+        evidence=(*deciding, *more),
+        witness=witness,
+        seed=seed,
+        missing="; ".join(f"{m.metric}: {open_because(m, bound)}" for m in still)
+        if status is Status.CONJECTURED
+        else "",
+    )

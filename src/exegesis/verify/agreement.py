@@ -11,13 +11,15 @@ from jaxtyping import Bool, Int
 from exegesis.behavior import Answers, SequenceSplit, Split
 from exegesis.evidence import Claim, Measurement, Status, Threshold
 from exegesis.ir import Json
-from exegesis.runtime import answers
+from exegesis.runtime import answers, batch_answers
 from exegesis.verify.budget import Deadline
+from exegesis.verify.inputs import Space
 from exegesis.verify.network import Reference
 from exegesis.verify.program import Judged
 
 METRIC = "share of scored positions where program and network say the same"
 EXACT = "share of inputs without any difference"
+_RANDOM_INPUTS = 256
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,27 @@ def measure_agreement(
         witness = None if same.all() else _first_difference(split, at, same, said, network)
         claim = _claim(name, _domain(reference, split), over, whole, threshold, witness)
     return Agreement(over, whole, beyond, claim, text)
+
+
+def is_constant(program: Judged, reference: Reference) -> bool | None:
+    """Whether the program says the same everywhere: on all splits, and on as many inputs with any letters in them.
+
+    None where the network does not, so that nothing hangs on it, and for arrays.
+    """
+    behavior = reference.behavior
+    if not behavior.is_sequence or not _one_answer([reference.answers(name) for name in behavior.splits]):
+        return None
+    said = [answers(program.executor, behavior.split(name), behavior.readout) for name in behavior.splits]
+    space, rng = Space(reference), reference.rng("constant")
+    for inputs in space.starts(next(iter(behavior.splits)), _RANDOM_INPUTS, rng):
+        mixed = space.mutated(inputs, space.changeable(inputs) & (rng.random(inputs.ids.shape) < 0.5), rng)
+        said.append(batch_answers(program.executor, mixed.batch, behavior.readout))
+    return _one_answer(said)
+
+
+def _one_answer(said: Sequence[Answers]) -> bool:
+    first = said[0][:1]
+    return all(answer.shape[1:] == first.shape[1:] and bool((answer == first).all()) for answer in said)
 
 
 def _order(split: Split, rng: np.random.Generator) -> tuple[Sequence[int], list[Int[np.ndarray, " k"]]]:

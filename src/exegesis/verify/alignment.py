@@ -14,6 +14,8 @@ from exegesis.runtime.exported import ExportedNetwork
 
 HEAD = "head"
 """What the axis of an attention's heads is called."""
+PLACE = "component.arange"
+"""What counts the positions of a sequence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +60,17 @@ class Place:
             return torch.where(chosen, source, value)
         return value + torch.where(chosen, (source - value) @ self.projection.to(value), 0.0)
 
-    def rows(self, value: Tensor, index: Tensor) -> Tensor:
-        """Rows of a value along its batch axis, by `index` [b]; or one row per position, by `index` [b, s]."""
-        if index.ndim == 1:
-            return value.index_select(self.batch, index)
-        if self.position is None:
-            return value.index_select(self.batch, index[:, 0])
+    def rows(self, value: Tensor, index: Tensor, at: Tensor | None = None) -> Tensor:
+        """Rows of a value along its batch axis, by `index` [b]; or one row per position, by `index` [b, s].
+
+        With `at` [b, s], every position gets what the row has at another one.
+        """
+        if self.position is None or (index.ndim == 1 and at is None):
+            return value.index_select(self.batch, index if index.ndim == 1 else index[:, 0])
         moved = value.movedim((self.batch, self.position), (0, 1))
-        return moved[index, torch.arange(index.shape[1])].movedim((0, 1), (self.batch, self.position))
+        rows = index if index.ndim > 1 else index[:, None]
+        positions = torch.arange(index.shape[1]) if at is None else at
+        return moved[rows, positions].movedim((0, 1), (self.batch, self.position))
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,12 +147,17 @@ def label(node: Node) -> str:
     return node.name or node.id
 
 
-def align(graph: Graph, exported: ExportedNetwork) -> tuple[Aligned, ...]:
+def align(graph: Graph, exported: ExportedNetwork, *, places: bool = False) -> tuple[Aligned, ...]:
     """The variables that an answer depends on and that have sites, those at overlapping sites together, in order.
 
     The network's output itself and values that are the same for all inputs are left out: there is nothing to swap. So
     are sums of writers: a residual stream is no value of the program, each reader adds up the writers for itself. What
     an attention gathers that nobody explained is as many variables as it has heads, or heads could trade places unseen.
+
+    Args:
+        graph, exported: program and network.
+        places: take the place of a token for a variable as well, which lives where the network makes numbers of its
+            positions; only swaps between positions tell anything about it.
 
     Raises:
         InputError: a site that the network does not have.
@@ -156,10 +166,30 @@ def align(graph: Graph, exported: ExportedNetwork) -> tuple[Aligned, ...]:
     for node in used(graph):
         if node.op == "component.add":
             continue
-        for found in _homes(node, graph, exported):
+        own = [_place_of_tokens(node, exported)] if places and node.op == PLACE else _homes(node, graph, exported)
+        for found in own:
+            if not found.places:
+                continue
             overlapping = [g for g in groups if any(overlap(a, b) for a in g.places for b in found.places)]
             groups = [g for g in groups if g not in overlapping] + [found.joined(overlapping)]
     return tuple(groups)
+
+
+def _place_of_tokens(node: Node, exported: ExportedNetwork) -> Aligned:
+    """The place of a token: the numbers that a network makes of position ids alone, where something else reads them.
+
+    Such a number is a position's embedding. What only says which positions a mask lets through is none.
+    """
+    inputs = [v.name for v in exported.values.values() if v.op == "input"]
+    ids = dict(zip(exported.names, inputs, strict=True)).get("position_ids")
+    alone = {v for v in exported.values if exported.before([v]) & set(inputs) == {ids}} if ids is not None else set()
+    read = {r for v in exported.values.values() if v.name not in alone for r in v.reads}
+    found = [
+        Place(v.name, f"{v.module or v.name}, which knows positions alone", 0, 1, None, None, v.shape[2] or 1)
+        for v in exported.values.values()
+        if v.name in alone & read and v.dtype.is_floating_point and v.shape[:2] == (None, None) and len(v.shape) == 3
+    ]
+    return Aligned((node,), tuple(found))
 
 
 def _homes(node: Node, graph: Graph, exported: ExportedNetwork) -> Iterator[Aligned]:

@@ -74,3 +74,7 @@ class Budget:
     def part(self, share: float) -> Deadline:
         """The end of a stage that begins now and may take this share of the whole, and no longer than what is left."""
         return Deadline(min(self.clock() + share * self.seconds, self.whole.at), self.clock)
+
+    def before(self, share: float) -> Deadline:
+        """The moment at which this share of the whole is still left."""
+        return Deadline(self.started + (1 - share) * self.seconds, self.clock)

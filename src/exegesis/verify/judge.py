@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,11 +29,12 @@ from exegesis.ir import Graph, InputError
 from exegesis.ir.progress import Progress, Silent
 from exegesis.runtime import Network, load
 from exegesis.store import RunFolder
-from exegesis.verify import ablation, interchange
-from exegesis.verify.agreement import Agreement, measure_agreement, one_program
+from exegesis.verify.ablation import BREAKS, SURVIVES, Ablations
+from exegesis.verify.agreement import Agreement, is_constant, measure_agreement, one_program
 from exegesis.verify.blind_spots import find_flaws
 from exegesis.verify.budget import Budget, Deadline, seconds_of
 from exegesis.verify.exhaustive import cover_domain, domain_claim, is_finite
+from exegesis.verify.interchange import ASKED, Exchange
 from exegesis.verify.network import Reference
 from exegesis.verify.program import Judged
 from exegesis.verify.search import Attacker, Search, attack
@@ -103,7 +104,9 @@ class Judge:
 
     Attributes:
         program, reference, rule, budget, progress, decompile: as in `verify`.
-        claims, figures, witnesses, seconds: what was found so far.
+        found: claims by the stage that made them.
+        figures, witnesses, seconds: what was found so far.
+        exchange, ablations: stages that can go on where claims are open; None before they ran.
     """
 
     program: Judged
@@ -112,10 +115,17 @@ class Judge:
     budget: Budget
     progress: Progress
     decompile: Decompile | None = None
-    claims: list[Claim] = field(default_factory=list)
+    found: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     witnesses: list[Witness] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    exchange: Exchange | None = None
+    ablations: Ablations | None = None
+
+    @property
+    def claims(self) -> list[Claim]:
+        """All claims so far, in the order of the stages."""
+        return [claim for stage in self.found.values() for claim in stage]
 
     def verdict(self) -> Verdict:
         """Runs every stage that there is time for."""
@@ -141,9 +151,14 @@ class Judge:
         """Runs one stage after the other until the program is found not to hold; the name of that stage, or nothing."""
         for name, run in self._stages():
             run()
-            if any(finding.met is False for finding in self.findings()):
+            if self.refuted:
                 return name
         return ""
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the program is known not to hold."""
+        return any(finding.met is False for finding in self.findings())
 
     def findings(self) -> tuple[Finding, ...]:
         """What the rule says of what was found so far."""
@@ -159,6 +174,7 @@ class Judge:
             yield "ablation", lambda: self._stage("ablation", self._ablation)
             if self.reference.behavior.is_sequence:
                 yield "attack", lambda: self._stage("attack", self._attack)
+            yield "open claims", self._reopen
 
     def _figures(self, seconds: float | None = None) -> Figures:
         return Figures(
@@ -171,12 +187,13 @@ class Judge:
             versions=versions(),
         )
 
-    def _stage(self, name: str, run: Callable[[Deadline], str]) -> None:
+    def _stage(self, name: str, run: Callable[[Deadline], str], deadline: Deadline | None = None) -> None:
         """Runs a stage where there is time left for it."""
-        if self.budget.whole.over:
+        deadline = deadline or self.budget.part(SHARES.get(name, 1.0))
+        if deadline.over:
             return
         with self._timed(name) as notes:
-            notes.append(run(self.budget.part(SHARES.get(name, 1.0))))
+            notes.append(run(deadline))
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[list[str]]:
@@ -198,6 +215,7 @@ class Judge:
         whole: dict[str, Measurement] = {}
         beyond: dict[str, Measurement] = {}
         texts: list[Agreement] = []
+        claims: list[Claim] = []
         self.progress.stage("agreement", len(names))
         deadline = self.budget.part(SHARES["agreement"])
         with self._timed("agreement") as notes:
@@ -208,17 +226,18 @@ class Judge:
                 over[name], whole[name] = found.over_answers, found.over_inputs
                 if found.beyond is not None:
                     beyond[name] = found.beyond
-                self.claims += [found.claim] if found.claim is not None else []
+                claims += [found.claim] if found.claim is not None else []
                 texts.append(found)
                 self.progress.advance()
             notes.append(", ".join(f"{name} {m.value:.4f}" for name, m in over.items()))
         whole_program = one_program(texts, self.reference.seed)
-        self.claims += [whole_program] if whole_program is not None else []
+        self.found["agreement"] = (*claims, whole_program) if whole_program is not None else tuple(claims)
         bits, accuracy = substance(self.reference.behavior, self.reference.answers, self.reference.seed)
         self.figures |= {
             "agreement": over,
             "sequences_exact": whole,
             "agreement_beyond": beyond,
+            "constant": is_constant(self.program, self.reference),
             "answer_bits": bits,
             "task_accuracy": accuracy,
         }
@@ -226,7 +245,7 @@ class Judge:
     def _domain(self, deadline: Deadline) -> str:
         coverage = cover_domain(self.program, self.reference, deadline, self.progress)
         claim = domain_claim(coverage, self.reference.seed)
-        self.claims.append(claim)
+        self.found["domain"] = (claim,)
         return f"{claim.status.value}, {coverage.checked} of {coverage.size}, {coverage.per_second:.0f} per second"
 
     def _opened(self) -> bool:
@@ -235,13 +254,9 @@ class Judge:
             with self._timed("export") as notes:
                 notes.append(f"{len(self.reference.exported.values)} values")
         except InputError as error:
-            self.claims.append(
-                Claim(
-                    statement="The program's variables live in the network where it says.",
-                    domain=f"not checked: {error}",
-                    status=Status.CONJECTURED,
-                )
-            )
+            statement = "The program's variables live in the network where it says."
+            domain = f"not checked: {error}"
+            self.found["export"] = (Claim(statement=statement, domain=domain, status=Status.CONJECTURED),)
             return False
         return True
 
@@ -256,14 +271,18 @@ class Judge:
         return names[0]
 
     def _interchange(self, deadline: Deadline) -> str:
-        asked = self.rule.interchange or interchange.ASKED
-        found = interchange.measure_interchange(
-            self.program, self.reference, self._split(), asked, deadline, self.progress
-        )
-        self.claims += found.claims
+        asked = self.rule.interchange or ASKED
+        self.exchange = Exchange(self.program, self.reference, self._split(), asked)
+        self.exchange.run(deadline, self.progress)
+        return self._exchanged(self.exchange)
+
+    def _exchanged(self, exchange: Exchange) -> str:
+        found = exchange.concluded()
+        self.found["interchange"] = found.claims
         self.figures |= {
             "interchange": found.whole,
             "interchange_one_position": found.one_position,
+            "interchange_between": found.between,
             "interchange_unchanged": found.unchanged,
             "joint_interchange": found.joint,
             "without_alignment": found.without_alignment,
@@ -271,11 +290,15 @@ class Judge:
         return "no pairs" if found.joint is None else f"joint accuracy {found.joint.value:.4f}, n = {found.joint.n}"
 
     def _ablation(self, deadline: Deadline) -> str:
-        survives, breaks = self.rule.sufficiency or ablation.SURVIVES, self.rule.necessity or ablation.BREAKS
-        found = ablation.measure_ablation(
-            self.program, self.reference, self._split(), survives, breaks, deadline, self.progress
-        )
-        self.claims += found.claims
+        survives, breaks = self.rule.sufficiency or SURVIVES, self.rule.necessity or BREAKS
+        constant = self.figures["constant"] is True
+        self.ablations = Ablations(self.program, self.reference, self._split(), survives, breaks, uses_nothing=constant)
+        self.ablations.run(deadline, self.progress)
+        return self._ablated(self.ablations)
+
+    def _ablated(self, ablations: Ablations) -> str:
+        found = ablations.concluded()
+        self.found["ablation"] = found.claims
         self.figures |= {
             "sufficiency": found.sufficiency,
             "necessity": found.necessity,
@@ -283,6 +306,22 @@ class Judge:
         }
         figures = {**found.sufficiency, **found.necessity}
         return ", ".join(f"{name} {m.value:.3f}" for name, m in figures.items())
+
+    def _reopen(self) -> None:
+        """Gives the time that is left to the claims that are open."""
+        stages = [s for s in (self.exchange, self.ablations) if s is not None and s.seconds_to_decide() != 0]
+        if stages and not self.refuted:
+            until = self.budget.before(SHARES["blind spots"] if self.reference.behavior.is_sequence else 0.0)
+            self._stage("open claims", lambda deadline: self._go_on(stages, deadline), until)
+        needed = [s.seconds_to_decide() for s in (self.exchange, self.ablations) if s is not None]
+        self.figures["seconds_to_decide"] = None if None in needed else sum(n or 0.0 for n in needed) or None
+
+    def _go_on(self, stages: Sequence[Exchange | Ablations], deadline: Deadline) -> str:
+        told = []
+        for stage in stages:
+            stage.run(deadline, self.progress)
+            told.append(self._exchanged(stage) if isinstance(stage, Exchange) else self._ablated(stage))
+        return "; ".join(told)
 
     def _attack(self, deadline: Deadline) -> str:
         attacker = Attacker(self.program, self.reference)
@@ -292,7 +331,7 @@ class Judge:
         search = attack(attacker, self._split(), deadline, self.progress)
         found = witnesses(attacker, search, deadline)
         self.witnesses += found
-        self.claims.append(_attack_claim(attacker, search, found))
+        self.found["attack"] = (_attack_claim(attacker, search, found),)
         self.figures["attack"] = Attack(
             queries=search.queries, restarts=search.restarts, found=len(search.found), worst_margin=search.worst_margin
         )
@@ -300,7 +339,7 @@ class Judge:
 
     def _flaws(self, deadline: Deadline) -> str:
         found = find_flaws(self.reference, deadline, self.progress)
-        self.claims += found.claims
+        self.found["blind spots"] = tuple(found.claims)
         self.witnesses += found.witnesses
         return f"{len(found.witnesses)} found in {found.queries} queries"
 
@@ -308,7 +347,7 @@ class Judge:
         assert self.decompile is not None
         figures, claim = measure_stability(self.program.graph, self.decompile, [self.reference.seed + 1])
         self.figures["stability"] = figures
-        self.claims.append(claim)
+        self.found["stability"] = (claim,)
         return f"overlap {figures['parts'].value:.3f}"
 
 

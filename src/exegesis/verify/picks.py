@@ -18,6 +18,7 @@ from exegesis.verify.swaps import Pool, Rows, Swaps, by_position
 from exegesis.verify.ties import may_tie
 
 WHOLE, ONE_POSITION, JOINT = "whole", "one position", "joint"
+BETWEEN, JOINT_BETWEEN = "between positions", "joint, between positions"
 
 
 @dataclass(frozen=True, eq=False)

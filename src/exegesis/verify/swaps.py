@@ -40,26 +40,34 @@ class Swaps:
         source: per group of variables, the input that its value is taken from, [groups, B]; or, in the network alone,
             one per position, [groups, B, s].
         where: per group, at which positions it is swapped, [groups, B, s] (s is 1 for arrays).
+        at: per group and position, from which position of the source its value is taken, [groups, B, s]; None: from the
+            same one.
     """
 
     base: Rows
     source: Int[np.ndarray, "groups b *s"]
     where: Bool[np.ndarray, "groups b s"]
+    at: Int[np.ndarray, "groups b s"] | None = None
 
     def __len__(self) -> int:
         return len(self.base)
 
     def take(self, rows: Rows) -> Swaps:
         """These rows."""
-        return Swaps(self.base[rows], self.source[:, rows], self.where[:, rows])
+        at = None if self.at is None else self.at[:, rows]
+        return Swaps(self.base[rows], self.source[:, rows], self.where[:, rows], at)
 
     @classmethod
     def joined(cls, parts: Sequence[Swaps]) -> Swaps:
-        """The rows of all parts, one after the other."""
+        """The rows of all parts, one after the other; all of them between positions, or none."""
+        between = [p.at for p in parts if p.at is not None]
+        if len(between) not in (0, len(parts)):
+            raise ValueError("swaps between positions and others are not joined")
         return cls(
             np.concatenate([p.base for p in parts]),
             np.concatenate([p.source for p in parts], axis=1),
             np.concatenate([p.where for p in parts], axis=1),
+            np.concatenate(between, axis=1) if between else None,
         )
 
 
@@ -144,7 +152,8 @@ class Pool:
         Args:
             swaps: the swaps.
             places: by number of a group, where to write instead of its own sites.
-            mean: write what the values are on average over the pool, position by position, instead of the sources'.
+            mean: write what the values are on average over the pool, position by position, instead of the sources';
+                over positions as well, where the pool is a single input.
         """
         own = {g: group.places for g, group in enumerate(self.groups)}
         used = {g: p for g, p in (own | dict(places or {})).items() if swaps.where[g].any()}
@@ -203,6 +212,9 @@ class Pool:
         """A variable of the program with the values that one group's swap gives it."""
         axis = position_axis(node, self.program.graph)
         other = self.variables[node.id][torch.from_numpy(swaps.source[g])]
+        if swaps.at is not None and axis is not None:
+            rows = torch.arange(len(swaps))[:, None]
+            other = other.movedim(axis, 1)[rows, torch.from_numpy(swaps.at[g])].movedim(1, axis)
         chosen = _along(own, torch.from_numpy(swaps.where[g]), axis)
         mask = self.groups[g].mask(node, own)
         return torch.where(chosen if mask is None else chosen & mask, other, own)
@@ -230,9 +242,12 @@ class Pool:
     def _written(value: Tensor, pool: Tensor, writers: Sequence[tuple[Place, int]], swaps: Swaps, mean: bool) -> Tensor:
         for place, g in writers:
             if mean:
-                other = pool.mean(place.batch, keepdim=True).expand_as(value)
+                lone = pool.shape[place.batch] == 1 and place.position is not None
+                over = [i for i in (place.batch, place.position if lone else None) if i is not None]
+                other = pool.mean(over, keepdim=True).expand_as(value)
             else:
-                other = place.rows(pool, torch.from_numpy(swaps.source[g]))
+                at = None if swaps.at is None else torch.from_numpy(swaps.at[g])
+                other = place.rows(pool, torch.from_numpy(swaps.source[g]), at)
             value = place.mixed(value, other, torch.from_numpy(swaps.where[g]))
         return value
 
