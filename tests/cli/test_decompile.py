@@ -71,9 +71,17 @@ def test_any_other_network_needs_one(exegesis: Command, pipeline: dict[str, Any]
     result = exegesis("decompile", "mine", "-o", tmp_path / "run")
     assert result.code == 2
     assert result.err == (
-        "exegesis: Which behaviour of mine? Name its file with --behavior; only zoo networks bring their own.\n"
+        "exegesis: Which behaviour of mine? Name its file with --behavior; there is no behavior.json.\n"
     )
     assert pipeline == {}
+
+
+@pytest.mark.parametrize("network", ["", "network.py:build", "model.onnx"])
+def test_a_behaviour_beside_the_network_is_its_own(
+    exegesis: Command, pipeline: dict[str, Any], behavior: Path, tmp_path: Path, network: str
+) -> None:
+    assert exegesis("decompile", behavior.parent / network, "-o", tmp_path / "run").code == 0
+    assert pipeline["behavior"].name == "brackets"
 
 
 def test_a_run_is_replaced_only_by_force(

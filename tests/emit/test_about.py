@@ -32,7 +32,7 @@ def verdict(right: int, seconds: float, splits: tuple[str, ...] = ("test", "long
     return Verdict.of((), figures, VerdictRule())
 
 
-@pytest.mark.parametrize("task", ["", "bin_majority"])
+@pytest.mark.parametrize("task", ["", "bin_majority", "bin-majority"])
 def test_a_task_that_only_repeats_the_name_is_left_out(task: str) -> None:
     assert About.of(behavior(task), "a net").behavior == "The answer is the output with the largest logit."
 

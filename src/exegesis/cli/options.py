@@ -22,7 +22,8 @@ BEHAVIOR = typer.Option(
     "--behavior",
     "-b",
     metavar="FILE",
-    help="What to explain: a `behavior.json`. Zoo networks bring their own.",
+    help="What to explain: a file in the format of `behavior.json`. Without it, the `behavior.json` in the network's "
+    "folder; zoo networks bring their own.",
     show_default=False,
 )
 JSON = typer.Option("--json", help="Print JSON on stdout and nothing else.", show_default=False)
@@ -35,7 +36,7 @@ QUIET = typer.Option("--quiet", "-q", help="Print nothing but errors.", show_def
 
 
 def behavior_of(network: str, behavior: Path | None) -> Behavior:
-    """The behaviour from its file, or the one that a network of the zoo brings.
+    """The behaviour from its file, or the one that the network brings: of the zoo, or beside it in its folder.
 
     Raises:
         InputError: there is none, or it cannot be used.
@@ -48,7 +49,16 @@ def behavior_of(network: str, behavior: Path | None) -> Behavior:
         from exegesis import zoo as shelf
 
         return shelf.behavior(network.removeprefix("zoo:"))
-    raise InputError(f"Which behaviour of {network}? Name its file with --behavior; only zoo networks bring their own.")
+    beside = _folder_of(network) / "behavior.json"
+    if beside.is_file():
+        return Behavior.load(beside)
+    raise InputError(f"Which behaviour of {network}? Name its file with --behavior; there is no {beside}.")
+
+
+def _folder_of(network: str) -> Path:
+    """The folder of a saved network, or that of the file which holds it or builds it."""
+    path = Path(network)
+    return path if path.is_dir() else Path(network.rpartition(":")[0] or network).parent
 
 
 def check_picture(path: Path | None) -> None:

@@ -42,7 +42,7 @@ class About:
             network: what the network is, e.g. `GPT2LMHeadModel with 1 layer`.
             verdict: its figures enter, but nothing that differs between two runs of one seed.
         """
-        named = behavior.task.casefold().replace("_", " ") in ("", behavior.name.casefold().replace("-", " "))
+        named = _plain(behavior.task) in ("", _plain(behavior.name))
         task = "" if named else f"{sentence(behavior.task)} "
         checked = ("Not checked against the network.",) if verdict is None else _checks(verdict)
         return cls(
@@ -88,3 +88,7 @@ def _swaps(verdict: Verdict) -> dict[str, str]:
 
 def _bound(measured: Measurement) -> str:
     return "" if measured.lower is None else f" ({percent(measured.lower)})"
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", " ").replace("-", " ")
