@@ -79,7 +79,7 @@ def test_fewer_bits_and_the_same_answers(network: Graph, setting: Setting) -> No
     manager = Manager(setting)
     found = manager.run(network, RoundRest())
     assert manager.records[0].skipped is None
-    assert manager.records[0].after >= 0.998
+    assert manager.records[0].after >= 0.999
     assert price(found).opaque_bits < 0.6 * price(network).opaque_bits
     kinds = {found.tensors[w.name].dtype.kind for w in weights_of(network)}
     assert kinds == {"i"}
@@ -98,16 +98,16 @@ def test_what_is_lost_in_one_row_is_made_up_for_in_others(network: Graph, settin
 
 
 def test_what_answers_do_not_hang_on_becomes_zero(hand: Any) -> None:
-    """Outputs read three of twelve dimensions; what a head writes into the others is not needed."""
+    """Outputs read three of twelve dimensions, and a head writes into the others."""
     rng = np.random.default_rng(3)
-    shown = np.zeros((D, V))
-    shown[:3] = rng.normal(size=(3, V))
-    head = hand.Head(*(rng.normal(size=(D, E)) for _ in range(3)), rng.normal(size=(E, D)))
+    shown, written = np.zeros((D, V)), rng.normal(size=(E, D))
+    shown[:3], written[:, :3] = rng.normal(size=(3, V)), 0
+    head = hand.Head(*(rng.normal(size=(D, E)) for _ in range(3)), written)
     graph = hand.start(rng.normal(size=(V, D))).attention("L0", [head]).unembed(shown)
     rows = [rng.integers(0, V, 8).tolist() for _ in range(200)]
     found = RoundRest().run(graph, hand.setting_of(graph, hand.split_of(rows))).graph
-    assert not found.tensors["logits.weight"][3:].any()
-    assert found.tensors["logits.weight"][:3].any()
+    assert found.tensors["embed.weight"].any()
+    assert not any(found.tensors[f"L0.attn.{role}.weight"].any() for role in ("q", "k", "v", "out"))
 
 
 def test_refused_where_answers_are_given_already(network: Graph) -> None:
@@ -130,7 +130,7 @@ def test_the_coarsest_of_those_that_keep_the_answers(network: Graph) -> None:
         made.append(scale)
         return replace(network, meta={"scale": scale})
 
-    found = coarsest(make, lambda g: g.meta["scale"] <= SCALES[17])
+    found = coarsest(make, lambda g: g.meta["scale"] <= SCALES[9])
     assert found is not None
-    assert found.meta["scale"] == SCALES[17]
-    assert len(made) <= 7
+    assert found.meta["scale"] == SCALES[9]
+    assert len(made) <= 6

@@ -13,6 +13,7 @@ from exegesis.ir import Array, Graph, price
 from exegesis.measure import Bench
 from exegesis.passes.compressing.least_squares import quantised
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
+from exegesis.passes.raising.composed.bases import in_own_bases
 from exegesis.passes.raising.composed.weights import (
     Weight,
     matrix,
@@ -24,18 +25,19 @@ from exegesis.passes.raising.composed.weights import (
 )
 
 NAME = "round_rest"
-SCALES: tuple[float, ...] = tuple(float(s) for s in np.geomspace(0.001, 8, 64))
+SCALES: tuple[float, ...] = tuple(float(s) for s in np.geomspace(0.001, 8, 32))
 """Steps, in units of the root mean square of a weight, before weights are compared with each other."""
 
 _PROBE = 0.3
-_APART = 30.0
+_APART = 100.0
 
 
 @dataclass(frozen=True)
 class RoundRest:
     """Writes the weights of opaque nodes as whole numbers of steps.
 
-    What: one step per weight; many numbers become zero and the others small. Rows that are still to come make up for
+    What: heads in the bases of their products, then one step per weight; many numbers become zero and the others
+    small. Rows that are still to come make up for
     what rounding lost (least squares on the program's own values; no labels, no training).
 
     Why valid: of held-out answers at most a given share changes. It makes nothing clearer: a rounded part is as opaque
@@ -48,7 +50,7 @@ class RoundRest:
         tokens: about how many positions are fitted to.
     """
 
-    loss: float = 0.002
+    loss: float = 0.001
     tokens: int = 4096
 
     name = NAME
@@ -68,7 +70,7 @@ class RoundRest:
     def run(self, graph: Graph, setting: Setting) -> Outcome:
         """The coarsest steps that keep enough of the answers."""
         floor = setting.held.agreement(graph) - self.loss
-        rounder = Rounder(graph, setting.fit.sample(self.tokens))
+        rounder = Rounder(in_own_bases(graph), setting.fit.sample(self.tokens))
         found = coarsest(rounder.at, lambda g: setting.held.agreement(g) >= floor)
         if found is None or price(found).opaque_bits >= price(graph).opaque_bits:
             return Outcome(graph, (Attempt("weights", "no steps are fine enough, or none save bits", False),))
