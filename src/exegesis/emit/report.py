@@ -18,6 +18,7 @@ from exegesis.emit.dataflow import dataflow
 from exegesis.emit.diagram import draw
 from exegesis.emit.docstrings import percent
 from exegesis.emit.outline import Module, outline
+from exegesis.emit.pictures import exhibits
 from exegesis.evidence import Measurement, Verdict, findings
 from exegesis.ir import Graph, price
 
@@ -120,6 +121,8 @@ def emit_report(
         lines=source.count("\n"),
         flow=Markup(draw(dataflow(graph))),
         modules=_weighed(outline(graph)),
+        found=graph.meta.get("modules") or {},
+        exhibits=exhibits(graph.meta.get("modules") or {}),
         cost=cost,
         opaque_share=min(1.0, max(0.0, 1 - verdict.legible_share)),
         steps=steps,

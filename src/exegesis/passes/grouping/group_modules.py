@@ -18,12 +18,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 
 from exegesis.behavior import Argmax, ArraySplit
 from exegesis.ir import Graph, InputError, Json
 from exegesis.measure import Units
-from exegesis.measure.lesions import effects
+from exegesis.measure.lesions import Edit, Members, effects, outputs_with, unit_axis
 from exegesis.measure.modularity import (
     CutTest,
     ModularityError,
@@ -34,12 +35,12 @@ from exegesis.measure.modularity import (
 )
 from exegesis.measure.modularity.names import Name, names
 from exegesis.measure.modularity.roles import Module, Role, modules_of, roles
-from exegesis.measure.units import Lesion
+from exegesis.measure.units import Layer, Lesion
 from exegesis.passes.compressing.maps import OPS
 from exegesis.passes.compressing.sources import UnitSource
 from exegesis.passes.grouping.pictures import Pictures
 from exegesis.passes.grouping.splitting import Part, chains, layer_functions, split
-from exegesis.passes.grouping.words import Card, layer_doc, part_doc
+from exegesis.passes.grouping.words import Card, InNetwork, layer_doc, part_doc
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 
 MOST_UNITS = 64  # of a layer, that are lesioned one by one
@@ -212,13 +213,13 @@ def _cards(
     name = {n.module: n for n in called}
     labels = _labels(graph, setting)
     flows = _flows(found.edges, modules)
-    in_network = _lost_in_network(graph, setting, found.first, modules)
+    there = _in_network(graph, setting, found.first, modules)
     taken: list[str] = []
     cards = []
     for i, module in enumerate(modules):
         card = Card.of(module, role.get(module.name), name.get(module.name), labels, taken)
         taken.append(card.slug)
-        cards.append(replace(card, lost_in_network=None if in_network is None else in_network[i]))
+        cards.append(replace(card, there=there[i] if there else None))
     return [
         replace(
             c,
@@ -274,47 +275,68 @@ def _flows(edges: UnitGraph, modules: Sequence[Module]) -> list[Flow]:
     return found
 
 
-def _lost_in_network(
-    graph: Graph, setting: Setting, units: Units, modules: Sequence[Module]
-) -> list[Float[np.ndarray, " classes"]] | None:
-    """What silencing the same units in the network itself costs, by class; None where they are not found there."""
+def _in_network(graph: Graph, setting: Setting, units: Units, modules: Sequence[Module]) -> list[InNetwork]:
+    """What becomes of the network itself when the units of a module are silenced there, or swapped; nothing where its
+    layers are not found."""
     if setting.network is None:
-        return None
+        return []
     there = Units.of(setting.network, setting.readout, units.bench.split)
     layers = {layer.node: layer for layer in there.layers}
-    lesions = []
-    for module in modules:
-        members = {}
-        for k, chosen in module.hidden.items():
-            node = units.layers[k].node
-            if node not in layers:
-                return None
-            site = next(iter(graph[node].sites), None)
-            numbers = (
-                [n for _, n in site.index] if site is not None and site.index else list(range(units.layers[k].units))
-            )
-            members[layers[node].index] = [numbers[u] for u in chosen]
-        lesions.append(Lesion(members, "zero"))
-    return [1 - row for row in effects(there, lesions).by_class]
+    if any(layer.node not in layers for layer in units.layers):
+        return []
+    places = {k.index: layers[k.node].index for k in units.layers}
+    numbers = {k.index: np.array(_numbers(graph, k)) for k in units.layers}
+    members = [{places[k]: numbers[k][u] for k, u in m.hidden.items()} for m in modules]
+    lost = [1 - row for row in effects(there, [Lesion(m, "zero") for m in members]).by_class]
+    swaps = [_same_when_swapped(units, m.hidden, there, t) for m, t in zip(modules, members, strict=True)]
+    where = [{k: tuple(int(n) for n in numbers[k][u]) for k, u in m.hidden.items()} for m in modules]
+    modules_at = {k: (setting.network[there.layers[places[k]].node].sites or (None,))[0] for k in places}
+    names = {k: "" if s is None else s.module or s.value for k, s in modules_at.items()}
+    return [InNetwork(w, names, row, share) for w, row, share in zip(where, lost, swaps, strict=True)]
+
+
+def _numbers(graph: Graph, layer: Layer) -> list[int]:
+    """Which of the network's units a layer of the program still has."""
+    site = next(iter(graph[layer.node].sites), None)
+    return [n for _, n in site.index] if site is not None and site.index else list(range(layer.units))
+
+
+def _same_when_swapped(program: Units, own: Members, network: Units, theirs: Members) -> float:
+    """How often program and network say the same when a module has the values of another input in both."""
+    said = [u.bench.readout.answers(outputs_with(u, _swaps(u, m))) for u, m in ((program, own), (network, theirs))]
+    return float(program.bench.readout.equal(*said).mean())
+
+
+def _swaps(units: Units, members: Members) -> list[Edit]:
+    """Units take their values of another input: the one that lies half of all inputs further on."""
+
+    def edit(layer: int, chosen: Int[np.ndarray, " u"]) -> Edit:
+        values = torch.from_numpy(units.activations(layer))
+        values = values.roll(len(values) // 2, 0)
+        seen = 0
+
+        def change(value: torch.Tensor, at: Layer, node: str) -> torch.Tensor:
+            nonlocal seen
+            other = values[seen : seen + len(value)].index_select(1, torch.from_numpy(chosen))
+            seen += len(value)
+            return value.index_copy(unit_axis(value, at), torch.from_numpy(chosen), other)
+
+        return Edit(layer, change)
+
+    return [edit(k, np.asarray(u)) for k, u in members.items()]
 
 
 def _with_parts(
     graph: Graph, source: UnitSource, layer: int, modules: Sequence[Module], cards: Sequence[Card], depth: int
 ) -> Graph:
     """The program with one layer computed module by module."""
-    output = {u.id for u in graph.users(source.between[-1])} & set(graph.outputs)
-    what = "votes" if output else "features" if depth < 3 else f"features_{layer + 1}"
+    what = "features" if depth == 1 else f"features_{layer + 1}"
     parts = [
-        Part(
-            f"{what}_of_{c.slug}",
-            m.hidden[layer],
-            f"{'votes' if output else 'by'}_{c.slug}",
-            part_doc(c, layer, bool(output)),
-        )
+        Part(f"{what}_of_{c.slug}", m.hidden[layer], f"by_{c.slug}", part_doc(c, layer))
         for c, m in zip(cards, modules, strict=True)
         if layer in m.hidden
     ]
-    return split(graph, source, parts, "evidence" if output else what)
+    return split(graph, source, parts, what)
 
 
 def _functions_of(graph: Graph, card: Card) -> tuple[str, ...]:

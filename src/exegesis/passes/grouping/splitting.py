@@ -46,10 +46,11 @@ def chains(graph: Graph) -> Mapping[str, UnitSource]:
 
 
 def split(graph: Graph, source: UnitSource, parts: Sequence[Part], joined: str) -> Graph:
-    """The same program with a layer computed part by part, each a function.
+    """The same program with a layer computed part by part, each a function, and joined again.
 
-    Where the output is a linear map of the layer, each part goes on to what it adds to the outputs, and these are
-    summed; otherwise what the parts give is joined, and the maps that read it take it in that order.
+    The maps that read the layer take its units in the new order. Only the whole layer is said to live in the network:
+    that is what a program that was compressed on whole inputs may be held to; how well it stands for the network when
+    single parts are exchanged is measured, not assumed.
 
     Args:
         graph: the program.
@@ -60,65 +61,60 @@ def split(graph: Graph, source: UnitSource, parts: Sequence[Part], joined: str) 
     order = np.concatenate([p.units for p in parts])
     assert sorted(order.tolist()) == list(range(source.units))
     last = graph[source.between[-1]]
-    output = _summed(graph, source)
-    nodes, tensors, functions = list[Node](), dict[str, Array](), list[Function]()
+    nodes, tensors, functions = list[Node](), _reordered(graph, source, order), list[Function]()
     ends = []
     for part in parts:
         own = [_narrow(graph, source, n, part, tensors) for n in source.between]
-        if output is not None:
-            own.append(_votes(graph, output, own[-1], part, source.units, tensors))
-        else:
-            own[-1] = replace(own[-1], name=part.value)
+        own[-1] = replace(own[-1], name=part.value)
         nodes += own
         ends.append(own[-1].id)
         functions.append(Function(part.name, tuple(n.id for n in own), part.doc))
-    gone = set(source.between)
-    if output is not None:
-        nodes += _sum(replace(output, name=joined), ends)
-        gone.add(output.id)
-        rest = [n for n in graph.nodes if n.id not in gone]
-    else:
-        axis = 1 if len(last.type.axes) == 4 else len(last.type.axes) - 1
-        nodes.append(
-            replace(
-                last, op="component.join", inputs=tuple(ends), attrs={"axis": axis}, tensors={}, sites=(), name=joined
-            )
-        )
-        tensors |= _reordered(graph, source, order)
-        rest = [n for n in graph.nodes if n.id not in gone]
-    made = graph.with_nodes([*rest, *nodes], tensors=tensors)
+    at = _unit_axis(last)
+    together = replace(last, op="component.join", inputs=tuple(ends), attrs={"axis": at}, tensors={}, name=joined)
+    rest = [n for n in graph.nodes if n.id not in source.between]
+    made = graph.with_nodes([*rest, *nodes, replace(together, sites=_sites(graph, source, order))], tensors=tensors)
     return replace(made, functions=(*graph.functions, *functions)).pruned()
 
 
+def _unit_axis(node: Node) -> int:
+    return 1 if len(node.type.axes) == 4 else len(node.type.axes) - 1
+
+
+def _sites(graph: Graph, source: UnitSource, order: Int[np.ndarray, " u"]) -> tuple[Site, ...]:
+    """Where the whole layer lives: the last place at which its units are still told apart."""
+    for name in reversed(source.between):
+        node = graph[name]
+        at = _unit_axis(node)
+        if node.sites and _size(graph, node.type.axes[at]) == source.units:
+            return tuple(_at(s, at, order) for s in node.sites)
+    return ()
+
+
+def _at(site: Site, at: int, order: Int[np.ndarray, " u"]) -> Site:
+    """A site whose entries come in another order, where it names any."""
+    axis = site.axes[at] if at < len(site.axes) else site.axes[-1]
+    before = [number for name, number in site.index if name == axis]
+    if not before:
+        return site
+    others = tuple(pair for pair in site.index if pair[0] != axis)
+    return replace(site, index=(*others, *((axis, before[u]) for u in order.tolist())))
+
+
 def _narrow(graph: Graph, source: UnitSource, node_id: str, part: Part, tensors: dict[str, Array]) -> Node:
-    """One node of the layer for the units of a part; its own sites say which of the network's these are."""
+    """One node of the layer for the units of a part."""
     node = graph[node_id]
-    at = 1 if len(node.type.axes) == 4 else len(node.type.axes) - 1
-    first = node_id == source.writer.nodes[0]
-    size = _size(graph, node.type.axes[at])
-    entries = _spread(part.units, source.units, size)
+    at = _unit_axis(node)
+    entries = _spread(part.units, source.units, _size(graph, node.type.axes[at]))
     roles = {}
     for role, name in node.tensors.items():
         roles[role] = f"{part.name}.{role}"
         old = graph.tensors[name]
-        tensors[roles[role]] = np.ascontiguousarray(
-            old[:, part.units] if role == "weight" and node.op == "component.linear" else old[part.units]
-        )
+        columns = role == "weight" and node.op == "component.linear"
+        tensors[roles[role]] = np.ascontiguousarray(old[:, part.units] if columns else old[part.units])
+    first = node_id == source.writer.nodes[0]
     inputs = node.inputs if first else tuple(f"{part.name}.{i}" for i in node.inputs)
-    axes = (*node.type.axes[:at], f"={len(entries)}", *node.type.axes[at + 1 :])
-    # What goes into an activation says no more than what comes out of it; one of them is enough to be swapped.
-    keeps = size == source.units and (not first or len(source.between) == 1)
-    sites = tuple(_at(s, at, part.units, source.units) for s in node.sites) if keeps else ()
-    return replace(
-        node, id=f"{part.name}.{node.id}", inputs=inputs, tensors=roles, type=replace(node.type, axes=axes), sites=sites
-    )
-
-
-def _at(site: Site, at: int, units: Int[np.ndarray, " u"], of: int) -> Site:
-    axis = site.axes[at] if at < len(site.axes) else site.axes[-1]
-    before = [number for name, number in site.index if name == axis] or list(range(of))
-    others = tuple(pair for pair in site.index if pair[0] != axis)
-    return replace(site, index=(*others, *((axis, before[u]) for u in units.tolist())))
+    kind = replace(node.type, axes=(*node.type.axes[:at], f"={len(entries)}", *node.type.axes[at + 1 :]))
+    return replace(node, id=f"{part.name}.{node.id}", inputs=inputs, tensors=roles, type=kind, sites=())
 
 
 def _spread(units: Int[np.ndarray, " u"], of: int, size: int) -> Int[np.ndarray, " e"]:
@@ -132,49 +128,6 @@ def _size(graph: Graph, axis: str) -> int:
     size = int(axis[1:]) if axis.startswith("=") else graph.axes[axis].size
     assert size is not None
     return size
-
-
-def _summed(graph: Graph, source: UnitSource) -> Node | None:
-    """The output, where it is a linear map of this layer and of nothing else."""
-    readers = [graph[n] for m in source.readers for n in m.nodes]
-    if len(readers) == 1 and readers[0].id in graph.outputs and readers[0].op == "component.linear":
-        return readers[0] if not graph.users(readers[0].id) else None
-    return None
-
-
-def _votes(graph: Graph, output: Node, last: Node, part: Part, of: int, tensors: dict[str, Array]) -> Node:
-    weight = graph.tensors[output.tensors["weight"]]
-    name = f"{part.name}.votes"
-    tensors[name] = np.ascontiguousarray(weight[_spread(part.units, of, len(weight))])
-    if "bias" in output.tensors:
-        tensors[f"{output.id}.constant"] = graph.tensors[output.tensors["bias"]]
-    return replace(
-        output,
-        id=name,
-        inputs=(last.id,),
-        tensors={"weight": name},
-        sites=(),
-        name=part.value,
-        doc="",
-        attrs=output.attrs,
-    )
-
-
-def _sum(output: Node, votes: Sequence[str]) -> list[Node]:
-    if "bias" not in output.tensors:
-        return [replace(output, op="component.add", inputs=tuple(votes), attrs={}, tensors={})]
-    name = f"{output.id}.constant"
-    plus = replace(
-        output,
-        id=name,
-        name=None,
-        op="component.constant",
-        inputs=(votes[0],),
-        attrs={},
-        tensors={"value": name},
-        sites=(),
-    )
-    return [plus, replace(output, op="component.add", inputs=(*votes, name), attrs={}, tensors={})]
 
 
 def _reordered(graph: Graph, source: UnitSource, order: Int[np.ndarray, " u"]) -> dict[str, Array]:

@@ -18,6 +18,24 @@ from exegesis.measure.units import Layer
 Shares = tuple[tuple[str, float], ...]
 _LEAST = 0.05  # of a class; a smaller loss is not mentioned
 _ROWS = 4  # classes that are listed apart
+_LISTED = 12  # units that are listed one by one
+
+
+@dataclass(frozen=True, eq=False)
+class InNetwork:
+    """The units of a module in the network itself.
+
+    Attributes:
+        units: their numbers there, by layer number of the program.
+        modules: what the network calls each layer.
+        lost: share of answers lost by class when they are silenced there.
+        same_when_swapped: how often program and network agree when the units have another input's values in both.
+    """
+
+    units: Mapping[int, tuple[int, ...]]
+    modules: Mapping[int, str]
+    lost: Float[np.ndarray, " classes"]
+    same_when_swapped: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +52,7 @@ class Card:
         driven_by: the class that drives it most, the area under the curve, and that of random modules.
         why: why it has its name, or none.
         labels: of the classes.
-        lost_in_network: what silencing the same units in the network itself costs by class.
+        there: the same units in the network itself; None where these are not known.
         reads, feeds: which modules most of what reaches it comes from, and most of what leaves it goes to.
         answers: the outputs that get most of what it gives, with shares.
         strength: by layer number, how much each unit of the layer matters.
@@ -51,7 +69,7 @@ class Card:
     driven_by: tuple[str, float, float] | None
     why: str
     labels: tuple[str, ...]
-    lost_in_network: Float[np.ndarray, " classes"] | None = None
+    there: InNetwork | None = None
     reads: Shares = ()
     feeds: Shares = ()
     answers: Shares = ()
@@ -95,13 +113,15 @@ class Card:
             "labels": list(self.labels),
             "lost": by_class(self.lost),
             "random_lost": by_class(self.random_lost),
-            "lost_in_network": by_class(self.lost_in_network),
+            "lost_in_network": by_class(None if self.there is None else self.there.lost),
             "pictures": pictures,
         }
 
     def says(self) -> str:
         """What is known of it: a table of what its loss costs, and a sentence or two."""
-        return "\n\n".join(s for s in (self._loss(), " ".join(s for s in (self._drive(), self._ties()) if s)) if s)
+        return "\n\n".join(
+            s for s in (self._loss(), " ".join(s for s in (self._drive(), self._ties(), self._swaps()) if s)) if s
+        )
 
     def _loss(self) -> str:
         if self.lost is None or self.random_lost is None:
@@ -112,8 +132,8 @@ class Card:
         rest = [c for c in range(len(lost)) if c not in hit and not np.isnan(self.lost[c])]
         rows = [[c] for c in hit] + ([rest] if rest else [])
         columns = [("here", lost), ("random units", self.random_lost)]
-        if self.lost_in_network is not None:
-            columns.insert(1, ("in the network", np.nan_to_num(self.lost_in_network)))
+        if self.there is not None:
+            columns.insert(1, ("in the network", np.nan_to_num(self.there.lost)))
         width = max(map(len, [*named, "all others" if hit else "all answers"]))
         head = f"Answers lost without it:{' ' * max(0, width - 20)}" + "".join(f"  {name}" for name, _ in columns)
         lines = [head]
@@ -128,6 +148,12 @@ class Card:
         name, auc, usual = self.driven_by
         return f"Most active where the answer is {name} (area under the curve {auc:.2f}, random units {usual:.2f})."
 
+    def _swaps(self) -> str:
+        if self.there is None:
+            return ""
+        share = _percent(self.there.same_when_swapped)
+        return f"Given another input's values here and in the network, both say the same in {share}."
+
     def _ties(self) -> str:
         said = []
         if self.reads:
@@ -139,13 +165,21 @@ class Card:
         return " ".join(said)
 
 
-def part_doc(card: Card, layer: int, last: bool) -> str:
-    """What the function of a module in one layer says: all of it where it ends in votes, a line elsewhere."""
-    units = f"{card.units[layer]} unit{'s' if card.units[layer] > 1 else ''} of layer {layer + 1}"
-    if last or layer == max(card.units):
-        what = f"what {units} add to each output" if last else units
-        return f"Module {_quoted(card.title)}: {what}.\n\n{card.says()}"
-    return f"Module {_quoted(card.title)}: {units}."
+def part_doc(card: Card, layer: int) -> str:
+    """What the function of a module in one layer says: all that is known in its last layer, a line elsewhere."""
+    count = card.units[layer]
+    units = f"{count} unit{'s' if count > 1 else ''} of layer {layer + 1}"
+    where = "" if card.there is None else f"In the network: {_places(card.there, layer)}."
+    said = [f"Module {_quoted(card.title)}: {units}."]
+    if layer == max(card.units):
+        said.append(card.says())
+    return "\n\n".join(s for s in (*said, where) if s)
+
+
+def _places(there: InNetwork, layer: int) -> str:
+    numbers = there.units[layer]
+    listed = ", ".join(map(str, numbers[:_LISTED])) + (", …" if len(numbers) > _LISTED else "")
+    return f"{listed} of {there.modules[layer]}"
 
 
 def layer_doc(layer: Layer, lost: Effects, chosen: Int[np.ndarray, " c"], labels: Sequence[str]) -> str:
