@@ -14,6 +14,7 @@ from exegesis.passes.naming.name_variables import NameVariables
 from exegesis.passes.pruning.drop_edges import DropEdges
 from exegesis.passes.raising.align_variables import AlignVariables
 from exegesis.passes.raising.composed.round_rest import RoundRest
+from exegesis.passes.raising.locate_conditions import LocateConditions
 from exegesis.passes.raising.raise_arithmetic import RaiseArithmetic
 from exegesis.passes.raising.raise_heads import RaiseHeads
 from exegesis.passes.raising.raise_layers import RaiseLayers
@@ -30,6 +31,7 @@ STANDARD: tuple[Pass, ...] = (
     RaiseHeads(),  # attention becomes selectors and what they gather
     RaiseReadout(),  # MLPs and unembedding become a readout over what was gathered
     AlignVariables(),  # a variable may live in further heads, which do the same once more
+    LocateConditions(),  # or what is made of it lives behind the heads
     RoundRest(),  # what stays opaque, in as few whole numbers as keep the answers
     GroupFunctions(),  # what lives in one place of the network becomes a function
     NameVariables(),  # called after what it holds

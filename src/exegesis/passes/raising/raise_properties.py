@@ -23,10 +23,10 @@ from exegesis.behavior import Argmax
 from exegesis.ir import Graph, price
 from exegesis.measure import Bench
 from exegesis.measure.rotations import Found, Rows, Search, Swapper
-from exegesis.measure.streams import streams
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 from exegesis.passes.raising.heads import attention_blocks
 from exegesis.passes.raising.properties import HYPOTHESES, Evidence, Proposal
+from exegesis.passes.raising.subspaces import places, sites_of
 
 NAME = "raise_properties"
 _QUICK = Search(steps=40, batch=96, judged=400)
@@ -40,7 +40,8 @@ class RaiseProperties:
         keep: share of answers that its program must give.
         found: accuracy that the interchange of its variables must have, on other rows;
         above: and how far that must be above random subspaces.
-        sure: an accuracy beyond which no better place is looked for.
+        sure: an accuracy beyond which no better place is looked for, and no coarse proposal is tried.
+        finer: a coarse proposal must be better by more than this.
         worse: places before one that is this much worse than the best are not looked at.
         dimensions: of subspaces that are tried, smallest first.
         rows: how many inputs swaps are drawn from.
@@ -50,6 +51,7 @@ class RaiseProperties:
     found: float = 0.9
     above: float = 0.15
     sure: float = 0.98
+    finer: float = 0.03
     worse: float = 0.1
     dimensions: tuple[int, ...] = (2, 4, 8, 16)
     rows: int = 1500
@@ -82,13 +84,14 @@ class RaiseProperties:
         attempts: list[Attempt] = []
         best: tuple[Proposal, Found] | None = None
         for proposal in self._fitting(fit, attempts):
-            if proposal.coarse and best is not None:
+            if proposal.coarse and best is not None and best[1].worst >= self.sure:
                 continue
             found = self._located(proposal, fit, held, setting)
             good = found.worst >= self.found and found.accuracy >= found.null + self.above
             figures = (("interchange", found.accuracy), ("random subspaces", found.null), ("kept", found.kept))
             attempts.append(Attempt(proposal.what, f"variables at {found.node}", good, figures))
-            if good and (best is None or found.worst > best[1].worst):
+            wins = best is None or found.worst > best[1].worst + (self.finer if proposal.coarse else 0.0)
+            if good and wins:
                 best = proposal, found
         if best is None:
             return Outcome(graph, tuple(attempts) or (Attempt("answers", "no hypothesis fits them", False),))
@@ -122,7 +125,7 @@ class RaiseProperties:
         many, best = len(proposal.variables), -1.0
         kinds = max(len(torch.unique(swappers[0].held(v))) for v in proposal.variables)
         ranked: list[tuple[float, str, list[int]]] = []
-        for node in reversed(_places(proposal.graph)):  # the later, the sooner done
+        for node in reversed(places(proposal.graph)):  # the later, the sooner done
             width = swappers[0].values(node).shape[-1]
             sizes = [k for k in self.dimensions if 2 * k * many <= width] or [1]
             sizes = [k for k in sizes if 2 * k > min(kinds, sizes[-1])]  # fewer could not tell the values apart
@@ -161,20 +164,8 @@ class RaiseProperties:
         return best
 
 
-def _places(graph: Graph) -> list[str]:
-    """Points of the stream between the first attention and the last layer that computes anything with it."""
-    after = graph.downstream(b.write for b in attention_blocks(graph))
-    working = [n.id for n in graph.nodes if n.op in ("component.softmax", "component.activation")]
-    return [n for n in streams(graph) if n in after and graph.downstream([n]).intersection(working)]
-
-
 def _placed(proposal: Proposal, found: Found) -> Graph:
     """The program, with what was found as the sites of its variables."""
-    tensors, sites = {}, {}
-    for variable, basis in zip(proposal.variables, found.bases, strict=True):
-        name = f"{variable}.at.{found.node}"
-        tensors[name] = np.ascontiguousarray(basis)
-        label = f"{found.node}, {len(basis)} dimensions"
-        sites[variable] = tuple(replace(s, basis=name, label=label) for s in proposal.graph[found.node].sites)
+    sites, tensors = sites_of(proposal.graph, proposal.variables, found)
     nodes = [replace(n, sites=sites.get(n.id, n.sites)) for n in proposal.graph.nodes]
     return proposal.graph.with_nodes(nodes, outputs=(proposal.answer,), tensors=tensors).pruned()

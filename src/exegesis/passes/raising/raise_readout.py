@@ -23,8 +23,10 @@ from exegesis.ir.spec import axis_size
 from exegesis.measure import Bench
 from exegesis.passes.draft import Draft
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
+from exegesis.passes.raising.align_variables import AlignVariables
 from exegesis.passes.raising.exchanges import Exchanges
 from exegesis.passes.raising.head_view import SELECTOR, SEQUENCE
+from exegesis.passes.raising.locate_conditions import LocateConditions
 from exegesis.passes.raising.observations import Observations
 from exegesis.passes.raising.readouts import CASES, Readout, propose
 
@@ -89,6 +91,10 @@ class RaiseReadout:
             other = self._best(offered, nearest, seen, setting, attempts)
             best = other if other and other.located and other.exchanged > best.exchanged + self.worth else best
         if best is not None and best.attempt.outcome != CASES and best.exchanged < self.exchanged:
+            elsewhere = LocateConditions().run(AlignVariables().run(best.placed, setting).graph, setting)
+            if any(a.applied for a in elsewhere.attempts):
+                attempts = [replace(a, applied=a is best.attempt) for a in attempts]
+                return Outcome(elsewhere.graph, (*attempts, *elsewhere.attempts))
             marked, offsets = _marked(offered, best.placed)
             if (swapped := _observe_exchanged(marked, setting, offsets)) is not None:
                 found = (r for t in self.tolerances for r in propose(swapped, tolerance=t, answer=answer))

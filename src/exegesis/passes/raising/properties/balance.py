@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import permutations
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +15,6 @@ UNBALANCED = "unbalanced"
 _USUAL = 0.5  # tokens that stand in this share of the rows may open or close
 _MOST_TOKENS = 6
 _FIT = 0.98
-Fault = Literal["closed too early", "left open", "uneven"]
-_PAIRS: tuple[tuple[Fault, Fault], ...] = (
-    ("closed too early", "left open"),
-    ("left open", "uneven"),
-    ("closed too early", "uneven"),
-)
 
 
 def balance(seen: Evidence) -> Iterator[Proposal]:
@@ -45,9 +38,9 @@ def balance(seen: Evidence) -> Iterator[Proposal]:
         balanced = _balanced(seen.ids, opens, closes)
         for yes, no in permutations(values.tolist()):
             if (np.where(balanced, yes, no) == answers).mean() >= _FIT:
-                for asked in _PAIRS:
-                    yield _proposed(seen, opens, closes, yes, no, asked)
-                both = _proposed(seen, opens, closes, yes, no, _PAIRS[-1])
+                for unclosed in (True, False):
+                    yield _proposed(seen, opens, closes, yes, no, unclosed=unclosed)
+                both = _proposed(seen, opens, closes, yes, no, unclosed=False)
                 yield replace(both, what=f"{both.what}, as one", variables=(UNBALANCED,), coarse=True)
 
 
@@ -57,9 +50,7 @@ def _balanced(ids: NDArray[np.int64], opens: int, closes: int) -> NDArray[np.boo
     return balanced
 
 
-def _proposed(
-    seen: Evidence, opens: int, closes: int, yes: int, no: int, asked: tuple[Fault, Fault]
-) -> Proposal:
+def _proposed(seen: Evidence, opens: int, closes: int, yes: int, no: int, *, unclosed: bool) -> Proposal:
     draft = seen.draft()
     say = Phrases(draft, seen.tokens, seen.causal)
 
@@ -83,22 +74,18 @@ def _proposed(
     def anywhere(condition: str, hint: str) -> str:
         return say.compare(say.width(say.where(say.everywhere(), condition, [1]), f"{hint}_at"), ">", 0, hint)
 
-    def early() -> str:
-        dips = anywhere(say.compare(so_far, "<", 0, "below_zero"), "closed_too_early")
-        return say.call(dips, "closed_too_early", f"Whether a {signs[1]} comes before the {signs[0]} that it would close.")
-
-    def left_open() -> str:
+    early = f"Whether a {signs[1]} comes before the {signs[0]} that it would close."
+    dips = anywhere(say.compare(so_far, "<", 0, "below_zero"), "closed_too_early")
+    if unclosed:
         later = say.form([(1, last), (-1, so_far)], 0, "opened_later")
         other = anywhere(say.compare(later, ">", 0, "more_opened_later"), "left_open")
-        return say.call(other, "left_open", f"Whether a {signs[0]} is never closed by a later {signs[1]}.")
-
-    def uneven() -> str:
+        say.call(other, "left_open", f"Whether a {signs[0]} is never closed by a later {signs[1]}.")
+    else:
         other = say.compare(last, "!=", 0, "ends_uneven")
-        return say.call(other, "ends_uneven", f"Whether there are more {signs[0]} than {signs[1]}, or fewer.")
-
-    write = {"closed too early": early, "left open": left_open, "uneven": uneven}
-    first, second = (write[fault]() for fault in asked)
-    either = draft.add("symbolic.or", [first, second], TRUTH, hint=UNBALANCED)
+        say.call(other, "ends_uneven", f"Whether there are more {signs[0]} than {signs[1]}, or fewer.")
+    say.call(dips, "closed_too_early", early)
+    either = draft.add("symbolic.or", [dips, other], TRUTH, hint=UNBALANCED)
     say.call(either, "unbalanced", f"Whether any {signs[0]} or {signs[1]} has no partner.")
     answer = say.choose(either, no, yes, seen.answer_type)
-    return Proposal(f"none is {asked[0]}, and none {asked[1]}", draft.whole(), answer, (first, second), (opens, closes))
+    how = "none is left open" if unclosed else "the last height is zero"
+    return Proposal(f"none is closed too early, and {how}", draft.whole(), answer, (dips, other), (opens, closes))
