@@ -55,7 +55,8 @@ def graph_of(graph: Graph, weight: np.ndarray) -> Graph:
         if node.op == "component.add":
             node = replace(node, sites=(Site(node.id, node.type.axes),))
         nodes.append(replace(node, inputs=("L0.mlp.act",)) if node.id == "logits" else node)
-    return graph.with_nodes(nodes, tensors={"logits.weight": weight.astype(np.float32)}).pruned()
+    axes = {"output": Axis("output", 2, ("no", "yes"))}
+    return graph.with_nodes(nodes, axes=axes, tensors={"logits.weight": weight.astype(np.float32)}).pruned()
 
 
 def program(graph: Graph, readout: Readout) -> Graph:
@@ -94,13 +95,15 @@ def test_whether_both_are_zero_is_found_behind_the_head(hand: Any, strings: Any,
     assert Exchanges(setting.held, alone, ["copied"], seed=0).agreement(alone) < 0.9
     found = LocateConditions().run(alone, setting)
     assert [(a.where, a.applied) for a in found.attempts][-1] == ("both", True), found.attempts
-    assert [n.id for n in found.graph.nodes if n.sites and n.op != "input.tokens"] == ["both"]
-    (site,) = found.graph["both"].sites
+    name = "allows_yes" if isinstance(readout, Sign) else "answers_yes"
+    assert [n.id for n in found.graph.nodes if n.sites and n.op != "input.tokens"] == [name]
+    (site,) = found.graph[name].sites
     assert (site.value, site.label) == ("L0.resid_mid", "L0.resid_mid, 1 dimension")
     (basis,) = found.graph.tensors[site.basis]
     told = basis[TOKEN.start] * basis[BEFORE.start]  # both are read with the same sign, so both are swapped alike
     assert told > 0.3
     assert setting.held.agreement(found.graph) == 1
+    assert found.graph[name].name == name
 
 
 def test_nothing_is_sought_where_heads_do_as_the_program_says(hand: Any, strings: Any) -> None:

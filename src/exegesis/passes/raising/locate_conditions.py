@@ -14,11 +14,12 @@ are 0 is held behind it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from exegesis.behavior import Argmax, Sign
-from exegesis.ir import Graph, Level
+from exegesis.ir import Graph, Level, Node
 from exegesis.measure.rotations import Found, Rows, Search, Swapper
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 from exegesis.passes.raising.exchanges import Exchanges
@@ -160,4 +161,26 @@ def _moved(graph: Graph, network: Graph, variables: tuple[str, ...], found: Foun
     sites, tensors = sites_of(network, variables, found)
     before = set(_gathered(graph))
     nodes = [replace(n, sites=sites.get(n.id, () if n.id in before else n.sites)) for n in graph.nodes]
-    return graph.with_nodes(nodes, tensors=tensors)
+    called = {n.id: _called(n, graph) for n in nodes if n.id in variables}
+    ids = {old: node.id for old, node in called.items()}
+    nodes = [called.get(n.id, n) for n in nodes]
+    return graph.with_nodes([replace(n, inputs=tuple(ids.get(i, i) for i in n.inputs)) for n in nodes], tensors=tensors)
+
+
+def _called(node: Node, graph: Graph) -> Node:
+    """A condition that decides is called after what it decides."""
+    answer = graph[graph.outputs[0]]
+    outputs = graph.axes[answer.type.of or answer.type.axes[-1]].labels
+    if node.name or answer.op not in ("symbolic.allow", "symbolic.choose") or not outputs:
+        return node
+    conditions = answer.inputs[1:] if answer.op == "symbolic.allow" else answer.inputs
+    decided = [outputs[g] for g, c in zip(answer.attrs["gives"], conditions, strict=True) if c == node.id]
+    if not decided:
+        return node
+    if answer.op == "symbolic.allow":
+        name, doc = f"allows_{'_and_'.join(decided)}", f"Whether {' and '.join(decided)} may follow."
+    else:
+        unless = "" if node.id == conditions[0] else ", unless something before decides"
+        name, doc = f"answers_{decided[0]}", f"Whether the answer is {decided[0]}{unless}."
+    name = re.sub(r"\W+", "_", name).strip("_")
+    return replace(node, id=node.id if name in graph.by_id else name, name=name, doc=doc)
