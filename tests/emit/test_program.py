@@ -389,3 +389,23 @@ def test_a_sum_begins_with_what_is_positive(coefficients: tuple[float, ...], plu
     from exegesis.emit.code import Term, linear, name
 
     assert linear([Term(c, name(v)) for c, v in zip(coefficients, "ab", strict=False)], plus).text == said
+
+
+def test_scores_are_called_after_what_they_allow(programs: Graphs) -> None:
+    graph = programs["dyck"]()
+    nodes = [replace(n, name=None) if n.id == "depth" else n for n in graph.nodes]
+    source = emit_program(graph.with_nodes(nodes), about=ABOUT, readout=Sign())
+    assert "b_score = seen[:, A] - seen[:, B]" in source  # b is allowed where it is large, a where it is small
+    assert "B: b_score > 0, EOS: b_score <= 0" in source
+
+
+@pytest.mark.parametrize(("plus", "dense"), [(0, True), (1, False)])
+def test_a_form_over_most_classes_of_a_count_is_a_product(programs: Graphs, plus: int, dense: bool) -> None:
+    graph = programs["bin_majority"]()
+    terms = [[k - 2, 0, k] for k in range(6) if k != 2]
+    nodes = [
+        replace(n, attrs={"terms": terms, "plus": plus}, name="sum") if n.op == "symbolic.form" else n
+        for n in graph.nodes
+    ]
+    source = emit_program(graph.with_nodes(nodes), about=ABOUT, readout=Argmax())
+    assert ("seen @ [-2, -1, 0, 1, 2, 3]" in source) is dense
