@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exegesis.ir import Graph, check, price
+from exegesis.ir import Axis, Graph, Node, Type, check, price
+from exegesis.ir.heads import HEADS
 from exegesis.passes.manager import Manager, Setting
 from exegesis.passes.raising.composed.round_rest import SCALES, Rounder, RoundRest, coarsest
 from exegesis.passes.raising.composed.weights import Weight, matrix, read_and_given, stages, weights_of, with_steps
@@ -116,6 +117,42 @@ def test_refused_where_answers_are_given_already(network: Graph) -> None:
     assert RoundRest().requires(network) is None
 
 
+def half_raised(network: Graph) -> Graph:
+    """A head's worth of symbolic nodes beside a network that stays as it is."""
+    shares = Type("real", ("batch", "pos", "token"))
+    nodes = {n.id: n for n in network.nodes}
+    everywhere = Node(
+        "all", "symbolic.everywhere", ("tokens",), Type("selector", ("batch", "pos", "key")), {"causal": True}
+    )
+    share = Node("share", "symbolic.share", ("all", "tokens"), shares)
+    extra = Node("read", "component.linear", ("share",), nodes["logits"].type, {}, {"weight": "read.weight"})
+    said = Node("said", "component.add", ("logits", "read"), nodes["logits"].type)
+    nodes["L0.attn.z"] = replace(nodes["L0.attn.z"], doc="L0H1 looks mostly at itself.")
+    return replace(
+        network.with_nodes(
+            [*nodes.values(), everywhere, share, extra, said],
+            tensors={"read.weight": np.full((V, V), 0.01, np.float32)},
+            axes={"key": Axis("key")},
+        ),
+        outputs=("said",),
+        meta={HEADS: {"L0H0": {"looks at": "everything", "share": 0.9, "replaced": True}}},
+    )
+
+
+def test_a_program_with_some_heads_raised_gives_way_to_the_network(network: Graph, setting: Setting) -> None:
+    lifted = replace(network, meta={"lifted_bits": price(network).opaque_bits})
+    graph = half_raised(lifted)
+    graph = replace(graph, meta={**lifted.meta, **graph.meta})
+    check(graph)
+    found = RoundRest().run(graph, replace(setting, network=lifted)).graph
+    assert found.outputs == lifted.outputs
+    assert "share" not in found.by_id
+    assert found["L0.attn.z"].doc == "L0H1 looks mostly at itself."
+    assert found.meta[HEADS]["L0H0"] == {"looks at": "everything", "share": 0.9, "replaced": False}
+    kept = RoundRest(mostly=-1.0).run(graph, replace(setting, network=lifted)).graph
+    assert "share" in kept.by_id
+
+
 def test_nothing_is_fine_enough(network: Graph, setting: Setting) -> None:
     assert coarsest(lambda scale: network, lambda g: False) is None
     impossible = RoundRest(loss=-1.0).run(network, setting)
@@ -130,7 +167,7 @@ def test_the_coarsest_of_those_that_keep_the_answers(network: Graph) -> None:
         made.append(scale)
         return replace(network, meta={"scale": scale})
 
-    found = coarsest(make, lambda g: g.meta["scale"] <= SCALES[9])
+    found = coarsest(make, lambda g: g.meta["scale"] <= SCALES[20])
     assert found is not None
-    assert found.meta["scale"] == SCALES[9]
+    assert found.meta["scale"] == SCALES[20]
     assert len(made) <= 6

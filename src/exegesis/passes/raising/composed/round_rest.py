@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 
-from exegesis.ir import Array, Graph, price
+from exegesis.ir import Array, Graph, Level, legible_share, price
+from exegesis.ir.heads import HEADS
 from exegesis.measure import Bench
 from exegesis.passes.compressing.least_squares import quantised
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
@@ -25,7 +26,7 @@ from exegesis.passes.raising.composed.weights import (
 )
 
 NAME = "round_rest"
-SCALES: tuple[float, ...] = tuple(float(s) for s in np.geomspace(0.001, 8, 32))
+SCALES: tuple[float, ...] = tuple(float(s) for s in np.geomspace(0.002, 8, 48))
 """Steps, in units of the root mean square of a weight, before weights are compared with each other."""
 
 _PROBE = 0.3
@@ -43,15 +44,20 @@ class RoundRest:
     Why valid: of held-out answers at most a given share changes. It makes nothing clearer: a rounded part is as opaque
     as before, but how much there is of it is no longer hidden behind digits that the behaviour does not need.
 
+    A program of which some heads were raised, but which is mostly opaque still, gives way to the network as it was
+    lifted: each raised head cost answers, and what reads it pays for tables that it did not need before.
+
     Refuses: weights that several nodes share; a program that gives answers already.
 
     Attributes:
         loss: the share of held-out answers that may change.
         tokens: about how many positions are fitted to.
+        mostly: a program with raised heads is kept from this legible share on.
     """
 
     loss: float = 0.001
     tokens: int = 4096
+    mostly: float = 0.5
 
     name = NAME
     stage = "raise"
@@ -69,12 +75,22 @@ class RoundRest:
 
     def run(self, graph: Graph, setting: Setting) -> Outcome:
         """The coarsest steps that keep enough of the answers."""
-        floor = setting.held.agreement(graph) - self.loss
-        rounder = Rounder(in_own_bases(graph), setting.fit.sample(self.tokens))
+        start = self._start(graph, setting.network)
+        floor = setting.held.agreement(start) - self.loss
+        rounder = Rounder(in_own_bases(start), setting.fit.sample(self.tokens))
         found = coarsest(rounder.at, lambda g: setting.held.agreement(g) >= floor)
         if found is None or price(found).opaque_bits >= price(graph).opaque_bits:
             return Outcome(graph, (Attempt("weights", "no steps are fine enough, or none save bits", False),))
         return Outcome(found, tuple(_told(found, w) for w in rounder.weights))
+
+    def _start(self, graph: Graph, network: Graph | None) -> Graph:
+        """The program, or the lifted network with what was found out about it in words."""
+        raised = any(n.level is Level.SYMBOLIC for n in graph.nodes)
+        if network is None or not raised or legible_share(graph) >= self.mostly:
+            return graph
+        told = [replace(n, doc=graph[n.id].doc if n.id in graph.by_id else n.doc) for n in network.nodes]
+        heads = {label: {**h, "replaced": False} for label, h in graph.meta.get(HEADS, {}).items()}
+        return replace(network.with_nodes(told), meta={**network.meta, **graph.meta, HEADS: heads})
 
 
 @dataclass(frozen=True, eq=False)
