@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from exegesis.behavior import Argmax, Behavior
 from exegesis.ir import InputError
+from exegesis.passes.grouping.group_modules import GroupModules
 from exegesis.pipeline.concepts import find_concepts
+from exegesis.pipeline.decompile import decompile
 from exegesis.pipeline.lesion import LesionReport, lesion
 from exegesis.pipeline.lesion_figures import lesion_picture
 from exegesis.pipeline.subjects import Subject, subject
@@ -152,3 +154,22 @@ def test_record_and_picture(found: LesionReport, tmp_path: Path) -> None:
     assert record["classes_hit"] == list(found.hit)
     assert record["doses"][0]["by_class"]["a"]["lost"] > 0.9
     assert lesion_picture(found).save(tmp_path / "l.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_modules_of_a_run_are_parts_by_name(tmp_path: Path) -> None:
+    network, behavior = streams.TwoStreams(), streams.behavior()
+    passes = (GroupModules(nulls=20, randoms=40, rows=150),)
+    program = decompile(network, behavior, passes=passes)
+    program.save(tmp_path / "run")
+    record = program.graph.meta["modules"]
+    assert record["modular"]
+    first = record["modules"][0]
+    lost = np.array(first["lost"])
+    for name in (first["name"], first["slug"]):
+        found = lesion(tmp_path / "run", behavior, [name], towards="zero", doses=(0, 1), randoms=19, rows=120)
+        np.testing.assert_allclose(found.silenced.lost, lost, atol=0.1)
+        assert found.doses[1].kept == 1
+    pieces = [lesion(tmp_path / "run", behavior, [f], doses=(0,), randoms=19, rows=60) for f in first["functions"]]
+    assert sum(p.size for p in pieces) == found.size
+    with pytest.raises(InputError, match="no module or function 'nobody'; it has"):
+        lesion(tmp_path / "run", behavior, ["nobody"], doses=(0,), randoms=19, rows=60)

@@ -155,7 +155,8 @@ def lesion(
     Args:
         network: a module, what `exegesis.load` takes, the folder of a run, or a subject made before.
         behavior: what is lost and spared; not needed with a subject.
-        parts: `LAYER:3,7-9` (units), `module:2` (of `modules`), `units:patch@LAYER` or `direction:patch@LAYER` (of
+        parts: the name of a module or function of a run, `LAYER:3,7-9` (units),
+            `module:2` (of `modules`), `units:patch@LAYER` or `direction:patch@LAYER` (of
             `concepts`). Units of several are taken together; a direction stands alone.
         modules: what `exegesis modules --out` wrote.
         concepts: what `exegesis concepts --out` wrote.
@@ -177,7 +178,7 @@ def lesion(
         raise InputError("A lesion needs the behaviour of the network; give it.")
     there = network if isinstance(network, Subject) else subject(network, behavior or "", split=split, seed=seed)
     units = there.units(there.rows(rows, seed))
-    part = joined([part_of(text, units, modules, concepts) for text in parts])
+    part = joined([part_of(text, units, modules, concepts, there.parts) for text in parts])
     pairs = None if marked is None else _pairs(there, marked, rows, seed)
     bench = _Bench(units, pairs, towards)
     before = units.logits

@@ -56,18 +56,31 @@ def joined(parts: Sequence[Part]) -> Part:
     return Part(" + ".join(p.name for p in parts), masks)
 
 
-def part_of(text: str, units: Units, modules: Path | None, concepts: Path | None) -> Part:
+def part_of(
+    text: str,
+    units: Units,
+    modules: Path | None,
+    concepts: Path | None,
+    named: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
+) -> Part:
     """The part that a user names.
 
     Args:
-        text: `LAYER:3,7-9`, `module:2`, `units:CONCEPT@LAYER` or `direction:CONCEPT@LAYER`.
+        text: the name of a module or a function of a run, or
+            `LAYER:3,7-9`, `module:2`, `units:CONCEPT@LAYER` or `direction:CONCEPT@LAYER`.
         units: the network.
         modules, concepts: files that `exegesis modules` and `exegesis concepts` wrote.
+        named: of a run, what its program calls its modules and functions: units by layer.
 
     Raises:
         InputError: there is no such part, or a file that it needs is not there or says something else.
     """
+    if named and text in named:
+        layers = [(_layer(name, units), chosen) for name, chosen in named[text].items()]
+        return Part(text, {layer.index: _mask(units, layer, list(chosen)) for layer, chosen in layers})
     kind, colon, what = text.partition(":")
+    if (not colon or not what) and named:
+        raise InputError(f"The program has no module or function {text!r}; it has {', '.join(map(repr, named))}.")
     if not colon or not what:
         raise InputError(
             f"{text!r} names no part; write LAYER:3,7-9, module:2, units:patch@LAYER or direction:patch@LAYER."

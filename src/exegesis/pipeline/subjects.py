@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from exegesis.ir import Graph, InputError
 from exegesis.ir.archive import load_graph
 from exegesis.lift import lift
 from exegesis.measure import Units
+from exegesis.measure.units import Layers
+from exegesis.passes.grouping.splitting import Merged, merged
 from exegesis.pipeline.decompile import example_of
 from exegesis.pipeline.rows import check_arrays_fit
 from exegesis.runtime import Network, load
@@ -27,12 +30,15 @@ class Subject:
         graph: the lifted network, or the program of a run.
         behavior: where inputs and classes come from.
         split: the name of the split that is looked at.
+        parts: of a run, what its program calls its modules and functions: for each name the units of each layer, by the
+            node that carries it.
     """
 
     name: str
     graph: Graph
     behavior: Behavior
     split: str
+    parts: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -95,9 +101,28 @@ def subject(
     rows = signal.split(name)
     if isinstance(network, str | Path) and (Path(network) / "program.json").is_file():
         graph = load_graph(Path(network))
-        return Subject(Path(network).name, graph, signal, name)
+        whole = merged(graph)
+        return Subject(Path(network).name, whole.graph, signal, name, _parts(graph, whole))
     net = network if isinstance(network, Network) else load(network)
     if isinstance(rows, ArraySplit):
         check_arrays_fit(net, signal, rows)
     graph = lift(net.module, example_of(net, rows), seed=seed).graph
     return Subject(net.name, graph, signal, name)
+
+
+def _parts(graph: Graph, whole: Merged) -> dict[str, Mapping[str, Sequence[int]]]:
+    """The functions of a program by their names, and its modules by their names: units by layer."""
+    found: dict[str, Mapping[str, Sequence[int]]] = {
+        name: {layer: units.tolist()} for name, (layer, units) in whole.members.items()
+    }
+    if graph.functions and any(f.name not in found for f in graph.functions):
+        layers = Layers.of(whole.graph)
+        for function in graph.functions:
+            inside = [k for k in layers if set(k.nodes) & set(function.nodes)]
+            if function.name not in found and inside:
+                found[function.name] = {k.node: range(k.units) for k in inside}
+    for module in (graph.meta.get("modules") or {}).get("modules") or ():
+        own = [found[f] for f in module.get("functions") or () if f in found]
+        if own:
+            found[module["name"]] = found[module["slug"]] = {k: u for part in own for k, u in part.items()}
+    return found

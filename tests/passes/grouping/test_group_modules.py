@@ -15,9 +15,10 @@ from exegesis.emit import About, emit_program
 from exegesis.ir import Graph, check, price
 from exegesis.lift import lift
 from exegesis.measure import Bench
+from exegesis.measure.units import Layers
 from exegesis.passes.grouping.group_modules import GroupModules
 from exegesis.passes.grouping.pictures import as_pictures
-from exegesis.passes.grouping.splitting import Part, chains, split
+from exegesis.passes.grouping.splitting import Part, chains, merged, split
 from exegesis.passes.manager import Manager, PassError, Setting
 from exegesis.runtime import Executor
 
@@ -176,3 +177,22 @@ def test_inputs_become_pictures(shape: tuple[int, ...], shown: tuple[int, ...]) 
     assert found.shape == shown
     assert found.min() >= 0
     assert found.max() <= 1
+
+
+def test_split_layers_can_be_put_together_again(planted: tuple[Graph, Graph, Setting]) -> None:
+    before, after, setting = planted
+    whole = merged(after)
+    check(whole.graph)
+    assert {n.op for n in whole.graph.nodes} == {n.op for n in before.nodes}
+    assert set(whole.members) == {f.name for f in after.functions}
+    layers = Layers.of(whole.graph)
+    assert [k.units for k in layers] == [UNITS, UNITS]
+    x = setting.held.split.x[:50]  # type: ignore[union-attr]
+    np.testing.assert_allclose(logits(before, x), logits(whole.graph, x), rtol=1e-4, atol=1e-5)
+    values = [
+        Executor(g).run({g.inputs[0].id: torch.from_numpy(x)}, [n.id for n in g.nodes]) for g in (after, whole.graph)
+    ]
+    for function in after.functions:
+        layer, units = whole.members[function.name]
+        torch.testing.assert_close(values[0][function.nodes[-1]], values[1][layer][:, units])
+    assert merged(before).graph is before

@@ -24,7 +24,8 @@ def lesion(
         list[str],
         typer.Argument(
             metavar="PART…",
-            help="`LAYER:3,7-9`, `module:2`, `units:CONCEPT@LAYER` or `direction:CONCEPT@LAYER`.",
+            help="Of a run: what its program calls a module or function. Of any network: `LAYER:3,7-9`, `module:2`, "
+            "`units:CONCEPT@LAYER` or `direction:CONCEPT@LAYER`.",
             show_default=False,
         ),
     ],
@@ -66,6 +67,7 @@ def lesion(
 
     ```sh
     exegesis lesion zoo:digits act:0-9
+    exegesis lesion runs/dense "for 3, 5" --behavior behavior.json
     exegesis modules zoo:dense_dropout --out modules.json
     exegesis lesion zoo:dense_dropout module:3 --modules modules.json --plot lesion.svg
     ```

@@ -180,3 +180,70 @@ def _block(node: Node) -> str:
             if step.isdigit() and i:
                 return "_".join(path[: i + 1])
     return ""
+
+
+@dataclass(frozen=True, eq=False)
+class Merged:
+    """A program whose layers are whole again, as they were before they were split.
+
+    Attributes:
+        graph: the program, without functions.
+        members: for each function of a layer's part, the node that carries the layer and the part's units in it.
+    """
+
+    graph: Graph
+    members: Mapping[str, tuple[str, Int[np.ndarray, " u"]]]
+
+
+def merged(graph: Graph) -> Merged:
+    """Puts split layers together, so that their units can be looked at, lesioned and compared layer by layer."""
+    owner = {n: f.name for f in graph.functions for n in f.nodes}
+    members: dict[str, tuple[str, Int[np.ndarray, " u"]]] = {}
+    nodes, tensors, gone = {n.id: n for n in graph.nodes}, dict(graph.tensors), set[str]()
+    for join in graph.nodes:
+        if join.op != "component.join" or any(i not in owner for i in join.inputs):
+            continue
+        chains_ = [_chain(graph, end, owner) for end in join.inputs]
+        ids = [n.id.removeprefix(f"{owner[n.id]}.") for n in chains_[0]]
+        for step, name in enumerate(ids):
+            parts = [chain[step] for chain in chains_]
+            nodes[name] = _whole(graph, parts, name, ids[step - 1] if step else None, tensors)
+        carrier = _carrier(graph, chains_, ids)
+        nodes[carrier] = replace(nodes[carrier], sites=join.sites)
+        sizes = [_size(graph, c[0].type.axes[_unit_axis(c[0])]) for c in chains_]
+        for chain, start, size in zip(chains_, np.cumsum([0, *sizes]), sizes, strict=False):
+            members[owner[chain[0].id]] = (carrier, np.arange(start, start + size))
+        gone |= {n.id for chain in chains_ for n in chain}
+    if not gone:
+        return Merged(graph, {})
+    whole = replace(graph, functions=()).with_nodes([n for k, n in nodes.items() if k not in gone], tensors=tensors)
+    return Merged(whole.pruned(), members)
+
+
+def _chain(graph: Graph, end: str, owner: Mapping[str, str]) -> list[Node]:
+    """The nodes of a part, first to last."""
+    found = [graph[end]]
+    while (before := graph[found[0].inputs[0]]).id in owner and owner[before.id] == owner[end]:
+        found.insert(0, before)
+    return found
+
+
+def _carrier(graph: Graph, parts: Sequence[Sequence[Node]], ids: Sequence[str]) -> str:
+    """The last node of a chain on which units are still told apart, pooling left out: what `Layers` calls a layer."""
+    first = parts[0]
+    kept = [i for i, n in enumerate(first) if n.op in ("component.activation", "component.linear", "component.conv2d")]
+    return ids[kept[-1]]
+
+
+def _whole(graph: Graph, parts: Sequence[Node], name: str, before: str | None, tensors: dict[str, Array]) -> Node:
+    first = parts[0]
+    at = _unit_axis(first)
+    size = sum(_size(graph, n.type.axes[at]) for n in parts)
+    roles = {}
+    for role in first.tensors:
+        roles[role] = f"{name}.{role}"
+        columns = role == "weight" and first.op == "component.linear"
+        tensors[roles[role]] = np.concatenate([graph.tensors[n.tensors[role]] for n in parts], axis=1 if columns else 0)
+    inputs = first.inputs if before is None else (before,)
+    kind = replace(first.type, axes=(*first.type.axes[:at], f"={size}", *first.type.axes[at + 1 :]))
+    return replace(first, id=name, inputs=inputs, tensors=roles, type=kind, name=None)
