@@ -17,15 +17,18 @@
   list        the number of its entries as an integer, and the entries; a mapping likewise, keys too
   ==========  =====================================================================================
 
-**Tensors**: the shorter of two codes (the second pays a bit for being the one). A tensor that several nodes read is
-paid once, by the first.
+**Tensors**: the shortest of three codes (the second pays a bit for being the one, the third two). A tensor that several
+nodes read is paid once, by the first.
 
 - entry by entry: 32 bits per float (fewer where the dtype has fewer), the bits of the dtype per integer, 1 per boolean;
 - by values: how many different values there are, as an integer; each of them (a float as above, an integer by its
   universal code); how often each occurs, log2 C(n + d - 1, d - 1) for d values in n entries; and which entry has which,
   log2 of n! over the product of the factorials of these numbers. Zeros are such a value: a sparse tensor pays for its
   other numbers and for where they are. It is the enumerative code (Cover 1973, "Enumerative source encoding"), which an
-  arithmetic coder reaches to within a few bits. Not tried for floats whose first 256 entries all differ.
+  arithmetic coder reaches to within a few bits. Not tried for floats whose first 256 entries all differ;
+- integers by size: with 0, 1, -1, 2, -2 … numbered from 0, the last k bits of each number as they are, the rest in
+  unary, and k as an integer (Rice and Plaunt 1971, "Adaptive variable-length coding"). It is the shorter one where
+  nearly every value is another.
 
 Tensors are opaque at every level, and so is the structure of nodes below the symbolic level: nobody explained them.
 Names, documentation, provenance and alignments are free, since a program computes the same without them. This is the
@@ -120,8 +123,9 @@ def legible_share(graph: Graph) -> float:
 
 
 def tensor_bits(tensor: Array) -> float:
-    """The bits of an array's entries, by the shorter of the two codes at the head of this module."""
-    return min(tensor.size * _entry_bits(tensor), 1.0 + coded_bits(tensor))
+    """The bits of an array's entries, by the shortest of the three codes at the head of this module."""
+    plain, coded = tensor.size * _entry_bits(tensor), 1.0 + coded_bits(tensor)
+    return min(plain, coded, 2.0 + sized_bits(tensor)) if tensor.dtype.kind in "iu" else min(plain, coded)
 
 
 def _entry_bits(tensor: Array) -> float:
@@ -146,6 +150,14 @@ def coded_bits(tensor: Array) -> float:
     often = log2_factorial(n + d - 1) - log2_factorial(n) - log2_factorial(d - 1) if n else 0.0
     where = log2_factorial(n) - math.fsum(log2_factorial(int(c)) for c in counts)
     return integer_bits(d) + alphabet + often + where
+
+
+def sized_bits(tensor: Array) -> float:
+    """The bits of an array of integers by their sizes."""
+    values = tensor.astype(np.float64)
+    number = 2 * np.abs(values) - (values > 0)
+    widest = int(math.log2(max(float(number.max(initial=0)), 1.0))) + 1
+    return min(tensor.size * (k + 1) + float((number // 2**k).sum()) + integer_bits(k) for k in range(widest + 1))
 
 
 def log2_factorial(n: int) -> float:
