@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from exegesis.behavior import Argmax, Readout, Sign
-from exegesis.ir import Axis, Graph, Site, Type
+from exegesis.ir import Axis, Graph, Node, Site, Type
 from exegesis.passes.draft import Draft
 from exegesis.passes.raising.exchanges import Exchanges
 from exegesis.passes.raising.head_view import SELECTOR
-from exegesis.passes.raising.locate_conditions import LocateConditions
+from exegesis.passes.raising.locate_conditions import LocateConditions, _cuts
 from exegesis.passes.raising.subspaces import filled_up, places
 
 N, BOS, PLACES = 4, 3, 10
@@ -132,6 +132,34 @@ def test_subspaces_that_do_no_better_are_refused(hand: Any, strings: Any) -> Non
     assert found.graph is alone
     assert found.attempts
     assert not any(a.applied for a in found.attempts)
+
+
+def test_numbers_are_looked_for_before_conditions() -> None:
+    tokens = Node("tokens", "input.tokens", (), Type("category", ("batch", "pos"), "token"))
+    graph = Graph(
+        (tokens,), ("tokens",), axes={a: Axis(a) for a in ("batch", "pos", "key")} | {"token": Axis("token", 2)}
+    )
+    draft = Draft(graph, "test")
+    so_far = draft.add("symbolic.everywhere", ["tokens"], SELECTOR, {"causal": True}, hint="so_far")
+    counted = Type("real", ("batch", "pos", "token"))
+    seen = draft.add("symbolic.count", [so_far, "tokens"], counted, hint="seen", sites=(Site("z", counted.axes),))
+    terms = {"terms": [[1, 0, 0], [-1, 0, 1]], "plus": 0}
+    height = draft.add("symbolic.form", [seen], Type("real", ("batch", "pos")), terms, hint="height")
+    low, high = (
+        draft.add("symbolic.compare", [height], TRUTH, {"is": sign, "to": 0}, hint=hint)
+        for sign, hint in (("<", "low"), (">", "high"))
+    )
+    one = draft.add("symbolic.is_in", ["tokens"], TRUTH, {"values": [1]}, hint="one")
+    either = draft.add("symbolic.or", [low, one], TRUTH, hint="either")
+    answer = Type("category", ("batch", "pos"), "token")
+    said = draft.add("symbolic.choose", [either, high], answer, {"gives": [0, 1], "other": 0}, hint="said")
+    whole = draft.whole(outputs=(said,)).pruned()
+    assert list(_cuts(whole, 3)) == [("height",), ("low", "high"), ("high", "either")]
+    assert list(_cuts(whole, 1)) == [("height",)]
+    beside = draft.add("symbolic.choose", [high], answer, {"gives": [1], "other": 0}, hint="beside")
+    largest = draft.add("symbolic.largest", [seen], answer, {"among": [0, 1]}, hint="largest")
+    both = draft.add("symbolic.prefer", [beside, largest], answer, {}, hint="both")
+    assert not list(_cuts(draft.whole(outputs=(both,)).pruned(), 3))
 
 
 def test_rows_are_filled_up_and_drawn_from_their_like(hand: Any) -> None:

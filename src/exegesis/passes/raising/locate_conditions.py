@@ -1,8 +1,9 @@
 """Finds where the conditions of a program live, where what heads gather does not change hands as the program says.
 
-What: a head often gathers the same thing by several ways, or nothing of use where the answer does not hang on it. Then
-exchanging what it gathered does not do what the program says, but the condition that comes of it has a subspace of the
-residual stream for itself. The conditions nearest to what was gathered are looked for first, then those that decide.
+What: a head often gathers the same thing by several ways, or nothing of use where the answer does not hang on it, or
+a little of the token that asks, which is taken back behind it. Then exchanging what it gathered does not do what the
+program says, but what is made of it has a subspace of the residual stream for itself. Numbers made of what was gathered
+are looked for first, then the conditions nearest to it, then those that decide.
 Why valid: what the program computes stays as it is. Subspaces are judged on inputs that they were not fitted to, by
 exchanges that change the program's answer and by some that change nothing.
 Refuses when: the network follows the program already, some of what was gathered reaches the answer by no condition,
@@ -109,14 +110,16 @@ class LocateConditions:
         fit, held = (Swapper(network, answer, variables, r, seed + k, program=graph) for k, r in enumerate(rows))
         best: Found | None = None
         for node in reversed(places(network)):
-            found = _SEARCH.find(fit, held, node, [self.dimensions[-1]] * many, seed)
+            width = fit.values(node).shape[-1]
+            sizes = [k for k in self.dimensions if k * many <= width] or [1]
+            found = _SEARCH.find(fit, held, node, [sizes[-1]] * many, seed)
             if best is not None and found.worst < best.worst:
                 break
             best = found
             if best.worst < self.enough - self.worse:
                 return best
         assert best is not None
-        for size in self.dimensions[:-1]:
+        for size in sizes[:-1]:
             found = _SEARCH.find(fit, held, best.node, [size] * many, seed)
             if found.worst >= min(self.sure, best.worst):
                 return found
@@ -130,21 +133,24 @@ def _gathered(graph: Graph) -> list[str]:
 
 
 def _cuts(graph: Graph, most: int) -> Iterator[tuple[str, ...]]:
-    """Sets of conditions by which alone what was gathered reaches the answer: the nearest to it, then the last."""
+    """Sets of variables by which alone what was gathered reaches the answer: numbers made of it, the conditions nearest
+    to it, the last ones."""
     gathered, out = _gathered(graph), graph.outputs[0]
-    after, used = graph.downstream(gathered), graph.upstream([out])
-    conditions = [
-        n.id
-        for n in graph.nodes
-        if n.id in after and n.id in used and n.id != out and n.type.kind == "bool" and len(n.type.axes) == 2
-    ]
-    nearest = [c for c in conditions if not (graph.upstream([c]) - {c}).intersection(conditions)]
+    after, used = graph.downstream(gathered) - set(gathered), graph.upstream([out])
+    scalars = [n for n in graph.nodes if n.id in after & used and n.id != out and len(n.type.axes) == 2]
+    conditions = [n.id for n in scalars if n.type.kind == "bool"]
+    numbers = [n.id for n in scalars if n.op == "symbolic.form"]
     last = [c for c in conditions if c in graph[out].inputs]
     tried: list[list[str]] = []
-    for cut in (nearest, last):
+    for cut in (_nearest(graph, [*numbers, *conditions]), _nearest(graph, conditions), last):
         if cut and len(cut) <= most and cut not in tried and not _passed_by(graph, gathered, cut):
             tried.append(cut)
             yield tuple(cut)
+
+
+def _nearest(graph: Graph, variables: list[str]) -> list[str]:
+    """Those that no other comes before, in order of computation."""
+    return [n.id for n in graph.nodes if n.id in variables and len(graph.upstream([n.id]).intersection(variables)) == 1]
 
 
 def _passed_by(graph: Graph, gathered: list[str], cut: list[str]) -> bool:
