@@ -15,6 +15,7 @@ from exegesis.passes.draft import Draft
 from exegesis.passes.raising.exchanges import Exchanges
 from exegesis.passes.raising.head_view import SELECTOR
 from exegesis.passes.raising.locate_conditions import LocateConditions, _cuts
+from exegesis.passes.raising.raise_readout import RaiseReadout
 from exegesis.passes.raising.subspaces import filled_up, places
 
 N, BOS, PLACES = 4, 3, 10
@@ -104,6 +105,22 @@ def test_whether_both_are_zero_is_found_behind_the_head(hand: Any, strings: Any,
     assert told > 0.3
     assert setting.held.agreement(found.graph) == 1
     assert found.graph[name].name == name
+
+
+def test_a_readout_over_such_a_head_gets_its_place(hand: Any, strings: Any) -> None:
+    """The pass that finds the readout looks behind the heads before it complicates the formula."""
+    graph = network(hand, gated=True)
+    axes = {"key": Axis("key"), "truth": Axis("truth", 2, ("False", "True"))}
+    draft = Draft(replace(graph, axes={**graph.axes, **axes}), "test")
+    site = Site("L0.attn.z", graph["L0.attn.z"].type.axes, index=(("head", 0),), label="L0H0")
+    back = draft.add("symbolic.back", ["tokens"], SELECTOR, {"by": 1}, hint="back")
+    copied = draft.add("symbolic.copy", [back, "tokens"], graph["tokens"].type, hint="copied", sites=(site,))
+    setting = setting_of(hand, strings, graph, Argmax())
+    found = RaiseReadout().run(draft.whole(outputs=(*graph.outputs, copied)), setting)
+    located = [n for n in found.graph.nodes if n.sites and n.op != "input.tokens"]
+    assert [s.label for n in located for s in n.sites] == ["L0.resid_mid, 1 dimension"], found.attempts
+    assert next(a.where for a in found.attempts if a.applied) == "readout"
+    assert setting.held.agreement(found.graph) == 1
 
 
 def test_nothing_is_sought_where_heads_do_as_the_program_says(hand: Any, strings: Any) -> None:

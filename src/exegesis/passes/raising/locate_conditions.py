@@ -109,9 +109,9 @@ class LocateConditions:
         answer, many = graph.outputs[0], len(variables)
         fit, held = (Swapper(network, answer, variables, r, seed + k, program=graph) for k, r in enumerate(rows))
         best: Found | None = None
-        for node in reversed(places(network)):
-            width = fit.values(node).shape[-1]
-            sizes = [k for k in self.dimensions if k * many <= width] or [1]
+        stops = places(network)
+        sizes = [k for k in self.dimensions if k * many <= fit.values(stops[0]).shape[-1]] or [1]
+        for node in reversed(stops):
             found = _SEARCH.find(fit, held, node, [sizes[-1]] * many, seed)
             if best is not None and found.worst < best.worst:
                 break
