@@ -126,10 +126,10 @@ class _Writer:
         """Votes of waves that are added, and whose angle is then doubled."""
         doc = f"The angle 2π·f·token/{self._period} of each token as cos and sin, for each frequency f"
         said = doc if alone else "The same for other frequencies"
-        doc = f"{said}{' (the last ones are twice the first)' if off else ''}."
+        doc = f"{said}{', then for twice each' if off else ''}."
         held = (*frequencies, *(2 * f % self._period for f in frequencies if off))
         waves = self._waves(held, ("added_waves", "waves" if alone else "added_waves", doc))
-        doc = "The sum of both tokens' waves: its angle is that of their mean, its length falls with their distance."
+        doc = "The sum of both tokens' waves, which has the angle of their mean and shrinks with their distance."
         added = self._tokens.sum(waves, ("sum_of_waves", "added", doc), alone=alone)
         self._gather(waves, added)
         attrs = {"less": off} if off else {}
@@ -163,9 +163,10 @@ class _Writer:
         if not pairs:
             return "."
         own, other = np.mean(pairs, axis=0)
+        instead = "adding" if account == "product" else "multiplying"
         return (
-            f" (this explains {own:.0%} of what an exchange of one token's wave at one f does to the logits, the other "
-            f"way {other:.0%})."
+            f". Where one token's wave is exchanged at one f, that accounts for {own:.0%} of what the logits do; "
+            f"{instead} them would account for {other:.0%}."
         )
 
     def _fits(self, angles: str, frequencies: tuple[int, ...]) -> str:
