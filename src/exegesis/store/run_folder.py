@@ -19,9 +19,10 @@ GRAPH = "program.json"
 TENSORS = "tensors.safetensors"
 VERDICT = "verdict.json"
 REPORT = "report.html"
+LIMITS = "limits.json"
 
 REQUIRED = (PROGRAM, GRAPH, VERDICT)
-OPTIONAL = (TENSORS, REPORT)
+OPTIONAL = (TENSORS, REPORT, LIMITS)
 
 _LEFT_BY_PYTHON = ("__pycache__",)
 """What running a program adds to its folder, and may be replaced with it."""

@@ -14,6 +14,7 @@ from exegesis.cli.commands.explain import explain
 from exegesis.cli.commands.hunt import hunt
 from exegesis.cli.commands.lesion import lesion
 from exegesis.cli.commands.lift import lift
+from exegesis.cli.commands.limits import limits
 from exegesis.cli.commands.modules import modules
 from exegesis.cli.commands.show import show
 from exegesis.cli.commands.verify import verify
@@ -28,6 +29,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     modules,
     concepts,
     lesion,
+    limits,
     diff,
     zoo,
 )
