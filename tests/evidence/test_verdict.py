@@ -47,6 +47,15 @@ def agreement(successes: int, n: int, null_value: float | None = None) -> dict[s
     return {"test": Measurement.proportion("agreement", successes, n, null_value=null_value)}
 
 
+def test_a_verdict_says_that_a_program_is_constant_and_what_would_decide_it(figures: Build) -> None:
+    constant = Verdict.of((TESTED,), figures(**CONSTANT), RULE).table()
+    assert ("answers of the program", "constant") in [(row.what, row.figure) for row in constant]
+    still = Verdict.of((TESTED, OPEN), figures(seconds_to_decide=12.3), RULE)
+    assert still.holds is None
+    assert "12 s more of budget would decide what is open" in still.table()[0].detail
+    assert still.to_json(timings=False) == Verdict.of((TESTED, OPEN), figures(), RULE).to_json(timings=False)
+
+
 def test_a_program_that_meets_every_condition_holds(figures: Build) -> None:
     assert judge((TESTED,), figures(), RULE) is True
     assert judge((TESTED,), figures(**CONSTANT), RULE) is True

@@ -11,9 +11,10 @@ import torch
 from exegesis.behavior import Argmax, Behavior, SequenceRow, Sign
 from exegesis.evidence import Status, Threshold
 from exegesis.ir import InputError
+from exegesis.ir.progress import Silent
 from exegesis.runtime import Network
-from exegesis.verify.agreement import measure_agreement, one_program, plain
-from exegesis.verify.budget import Budget
+from exegesis.verify.agreement import Agreements, measure_agreement, one_program, plain
+from exegesis.verify.budget import Budget, Deadline
 from exegesis.verify.network import Reference
 from exegesis.verify.program import Judged, Text
 
@@ -164,3 +165,38 @@ def test_plain_answers() -> None:
     assert plain(np.int64(3)) == 3
     assert plain(np.float64(0.5)) == 0.5
     assert plain(Sign().answers(np.array([[1.0, -1.0, 2.0]]))[0]) == [0, 2]
+
+
+def test_every_split_has_its_share_of_the_time_and_what_is_open_gets_more(
+    made: Any, reference: Reference, tmp_path: Path
+) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(COUNTS, encoding="utf-8")
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 1.0  # every look at the clock takes a second, and there is one after every row
+        return now[0]
+
+    judged = Judged(made.program(), Text(path))
+    asked = Agreements(judged, reference, [TEST, Threshold(split="train", at_least=0.99, lower_at_least=0.9)])
+    asked.run(Deadline(40.0, clock), Silent())
+    rows = {name: a.over_inputs.n for name, a in asked.found.items()}
+    assert 10 < rows["test"] < 25  # about half of the time
+    assert 10 < rows["train"] < 25
+    assert asked.open == ("test", "train")
+    assert [c.status for c in asked.claims()] == [Status.CONJECTURED, Status.CONJECTURED, Status.TESTED]
+    assert "more cases would tell" in asked.claims()[0].missing
+    needed = asked.seconds_to_decide()
+    assert needed is not None
+    assert needed > 0
+    asked.run(Deadline(1e9, clock), Silent())
+    assert asked.open == ()
+    assert asked.seconds_to_decide() == 0.0
+    assert {a.over_inputs.n for a in asked.found.values()} == {200, 80}
+    assert {c.status for c in asked.claims()} == {Status.TESTED}
+
+
+def test_a_split_that_is_not_there_is_refused(judged: Judged, reference: Reference) -> None:
+    with pytest.raises(InputError, match="agreement on split 'long'"):
+        Agreements(judged, reference, [Threshold(split="long", at_least=0.9, lower_at_least=0.8)])

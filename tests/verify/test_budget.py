@@ -34,9 +34,11 @@ def test_a_part_ends_with_the_whole_and_begins_when_it_is_asked_for() -> None:
     assert budget.part(0.5).left == 0.0
 
 
-def test_what_is_kept_for_later_is_left_over() -> None:
+def test_a_share_of_what_is_left() -> None:
     now = [100.0]
-    budget = Budget(10.0, lambda: now[0])
-    now[0] = 103.0
-    assert budget.before(0.2).at == 108.0
-    assert budget.before(0.2).left == 5.0
+    deadline = Budget(10.0, lambda: now[0]).whole
+    now[0] = 104.0
+    assert deadline.first(0.5).at == 107.0
+    assert deadline.first(1.0).at == 110.0
+    now[0] = 120.0
+    assert deadline.first(0.5).over

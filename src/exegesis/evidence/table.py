@@ -32,6 +32,9 @@ def figure_rows(figures: Figures) -> list[Row]:
         *_measured("breaks when used parts are ablated, {}", figures.necessity),
         *_measured("stability, {}", figures.stability),
     ]
+    if figures.constant:
+        everywhere = "the same on all splits and with any letters: nothing to exchange, nothing that could break"
+        rows.append(Row("answers of the program", "constant", everywhere))
     if figures.answer_bits is not None:
         rows.append(Row("answers beyond a table of tokens", f"{figures.answer_bits:.2f} bits", "of the network, each"))
     if figures.task_accuracy is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,13 +10,15 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from exegesis.behavior import Answers, SequenceSplit, Split
-from exegesis.evidence import Claim, Measurement, Status, Threshold
-from exegesis.ir import Json
+from exegesis.evidence import Bound, Claim, Measurement, Status, Threshold
+from exegesis.ir import InputError, Json
+from exegesis.ir.progress import Progress
 from exegesis.runtime import answers, batch_answers
 from exegesis.verify.budget import Deadline
 from exegesis.verify.inputs import Space
 from exegesis.verify.network import Reference
 from exegesis.verify.program import Judged
+from exegesis.verify.tallies import more_cases, open_because
 
 METRIC = "share of scored positions where program and network say the same"
 EXACT = "share of inputs without any difference"
@@ -32,6 +35,7 @@ class Agreement:
         beyond: over the scored positions of inputs whose length no training input has; None where there are none.
         claim: what it amounts to; None where the rule asks nothing of the split.
         text: how often the emitted text says what its graph says: right answers, all, and the first that is not.
+        complete: whether all rows were asked about.
     """
 
     over_answers: Measurement
@@ -39,6 +43,69 @@ class Agreement:
     beyond: Measurement | None
     claim: Claim | None
     text: tuple[int, int, Json]
+    complete: bool
+
+
+class Agreements:
+    """Agreement on every split, those of the rule first; can be stopped and continued.
+
+    Args:
+        program, reference: the two sides.
+        thresholds: what the rule asks, by split.
+
+    Raises:
+        InputError: the rule asks for a split that the behaviour does not have.
+    """
+
+    def __init__(self, program: Judged, reference: Reference, thresholds: Sequence[Threshold]) -> None:
+        self.program, self.reference = program, reference
+        self.thresholds = {t.split: t for t in thresholds}
+        splits = reference.behavior.splits
+        if missing := sorted(set(self.thresholds) - set(splits)):
+            raise InputError(f"The rule asks for agreement on split {missing[0]!r}, which the behaviour does not have.")
+        self.names = (*self.thresholds, *(n for n in splits if n not in self.thresholds))
+        self.found: dict[str, Agreement] = {}
+        self.seconds: dict[str, float] = {}
+
+    def run(self, deadline: Deadline, progress: Progress) -> None:
+        """Asks about every split, each of the rule's for its share of the time; then again about what is open."""
+        names = self.open if self.found else self.names
+        progress.stage("agreement", len(names))
+        asked = [n for n in names if n in self.thresholds]
+        for number, name in enumerate(names):
+            if name in self.thresholds or not deadline.over:
+                own = deadline.first(1 / max(1, len(asked) - number))
+                began = time.perf_counter()
+                threshold = self.thresholds.get(name)
+                self.found[name] = measure_agreement(self.program, self.reference, name, threshold, own)
+                self.seconds[name] = time.perf_counter() - began
+            progress.advance()
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """Splits whose claim is open although not all of their rows were asked about."""
+        return tuple(n for n, a in self.found.items() if a.claim is not None and a.claim.missing and not a.complete)
+
+    def seconds_to_decide(self) -> float | None:
+        """How much more time would decide what is open; None where no time would."""
+        needed = 0.0
+        for name in self.open:
+            measured, threshold = self.found[name].over_answers, self.thresholds[name]
+            more = more_cases(measured, _bound(threshold))
+            if more is None:
+                return None
+            needed += self.seconds[name] * (1 + more / measured.n)  # it is asked again from the start
+        return needed
+
+    def claims(self) -> tuple[Claim, ...]:
+        """What is claimed of the splits, and that text and graph are one program."""
+        found = [a.claim for a in self.found.values() if a.claim is not None]
+        one = one_program(list(self.found.values()), self.reference.seed)
+        return (*found, one) if one is not None else tuple(found)
+
+
+def _bound(threshold: Threshold) -> Bound:
+    return Bound(at_least=threshold.at_least, lower_at_least=threshold.lower_at_least)
 
 
 def measure_agreement(
@@ -81,7 +148,7 @@ def measure_agreement(
     if threshold is not None:
         witness = None if same.all() else _first_difference(split, at, same, said, network)
         claim = _claim(name, _domain(reference, split), over, whole, threshold, witness)
-    return Agreement(over, whole, beyond, claim, text)
+    return Agreement(over, whole, beyond, claim, text, asked == len(rows))
 
 
 def is_constant(program: Judged, reference: Reference) -> bool | None:
@@ -177,6 +244,7 @@ def _claim(name: str, domain: str, over: Measurement, whole: Measurement, thresh
         evidence=(over, whole),
         witness=witness if status is Status.REFUTED else None,
         seed=over.seed,
+        missing=open_because(over, _bound(threshold)) if status is Status.CONJECTURED else "",
     )
 
 

@@ -49,6 +49,10 @@ class Deadline:
         """Whether it has passed."""
         return self.clock() >= self.at
 
+    def first(self, share: float) -> Deadline:
+        """The end of this share of what is left."""
+        return Deadline(self.at - (1 - share) * self.left, self.clock)
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -74,7 +78,3 @@ class Budget:
     def part(self, share: float) -> Deadline:
         """The end of a stage that begins now and may take this share of the whole, and no longer than what is left."""
         return Deadline(min(self.clock() + share * self.seconds, self.whole.at), self.clock)
-
-    def before(self, share: float) -> Deadline:
-        """The moment at which this share of the whole is still left."""
-        return Deadline(self.started + (1 - share) * self.seconds, self.clock)

@@ -30,7 +30,7 @@ from exegesis.ir.progress import Progress, Silent
 from exegesis.runtime import Network, load
 from exegesis.store import RunFolder
 from exegesis.verify.ablation import BREAKS, SURVIVES, Ablations
-from exegesis.verify.agreement import Agreement, is_constant, measure_agreement, one_program
+from exegesis.verify.agreement import Agreements, is_constant
 from exegesis.verify.blind_spots import find_flaws
 from exegesis.verify.budget import Budget, Deadline, seconds_of
 from exegesis.verify.exhaustive import cover_domain, domain_claim, is_finite
@@ -106,7 +106,7 @@ class Judge:
         program, reference, rule, budget, progress, decompile: as in `verify`.
         found: claims by the stage that made them.
         figures, witnesses, seconds: what was found so far.
-        exchange, ablations: stages that can go on where claims are open; None before they ran.
+        agreements, exchange, ablations: stages that can go on where claims are open; None before they ran.
     """
 
     program: Judged
@@ -119,6 +119,7 @@ class Judge:
     figures: dict[str, Any] = field(default_factory=dict)
     witnesses: list[Witness] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    agreements: Agreements | None = None
     exchange: Exchange | None = None
     ablations: Ablations | None = None
 
@@ -187,13 +188,12 @@ class Judge:
             versions=versions(),
         )
 
-    def _stage(self, name: str, run: Callable[[Deadline], str], deadline: Deadline | None = None) -> None:
+    def _stage(self, name: str, run: Callable[[Deadline], str]) -> None:
         """Runs a stage where there is time left for it."""
-        deadline = deadline or self.budget.part(SHARES.get(name, 1.0))
-        if deadline.over:
+        if self.budget.whole.over:
             return
         with self._timed(name) as notes:
-            notes.append(run(deadline))
+            notes.append(run(self.budget.part(SHARES.get(name, 1.0))))
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[list[str]]:
@@ -205,42 +205,24 @@ class Judge:
         self.progress.pass_done(name, "; ".join(notes))
 
     def _agreement(self) -> None:
-        """Always runs: the splits of the rule first."""
-        thresholds = {t.split: t for t in self.rule.agreement}
-        missing = sorted(set(thresholds) - set(self.reference.behavior.splits))
-        if missing:
-            raise InputError(f"The rule asks for agreement on split {missing[0]!r}, which the behaviour does not have.")
-        names = [*thresholds, *(n for n in self.reference.behavior.splits if n not in thresholds)]
-        over: dict[str, Measurement] = {}
-        whole: dict[str, Measurement] = {}
-        beyond: dict[str, Measurement] = {}
-        texts: list[Agreement] = []
-        claims: list[Claim] = []
-        self.progress.stage("agreement", len(names))
-        deadline = self.budget.part(SHARES["agreement"])
+        """Always runs."""
+        self.agreements = Agreements(self.program, self.reference, self.rule.agreement)
         with self._timed("agreement") as notes:
-            for name in names:
-                if name not in thresholds and deadline.over:
-                    continue
-                found = measure_agreement(self.program, self.reference, name, thresholds.get(name), deadline)
-                over[name], whole[name] = found.over_answers, found.over_inputs
-                if found.beyond is not None:
-                    beyond[name] = found.beyond
-                claims += [found.claim] if found.claim is not None else []
-                texts.append(found)
-                self.progress.advance()
-            notes.append(", ".join(f"{name} {m.value:.4f}" for name, m in over.items()))
-        whole_program = one_program(texts, self.reference.seed)
-        self.found["agreement"] = (*claims, whole_program) if whole_program is not None else tuple(claims)
+            self.agreements.run(self.budget.part(SHARES["agreement"]), self.progress)
+            notes.append(self._agreed(self.agreements))
         bits, accuracy = substance(self.reference.behavior, self.reference.answers, self.reference.seed)
+        constant = is_constant(self.program, self.reference)
+        self.figures |= {"constant": constant, "answer_bits": bits, "task_accuracy": accuracy}
+
+    def _agreed(self, agreements: Agreements) -> str:
+        found = agreements.found
+        self.found["agreement"] = agreements.claims()
         self.figures |= {
-            "agreement": over,
-            "sequences_exact": whole,
-            "agreement_beyond": beyond,
-            "constant": is_constant(self.program, self.reference),
-            "answer_bits": bits,
-            "task_accuracy": accuracy,
+            "agreement": {name: a.over_answers for name, a in found.items()},
+            "sequences_exact": {name: a.over_inputs for name, a in found.items()},
+            "agreement_beyond": {name: a.beyond for name, a in found.items() if a.beyond is not None},
         }
+        return ", ".join(f"{name} {a.over_answers.value:.4f}" for name, a in found.items())
 
     def _domain(self, deadline: Deadline) -> str:
         coverage = cover_domain(self.program, self.reference, deadline, self.progress)
@@ -309,18 +291,24 @@ class Judge:
 
     def _reopen(self) -> None:
         """Gives the time that is left to the claims that are open."""
-        stages = [s for s in (self.exchange, self.ablations) if s is not None and s.seconds_to_decide() != 0]
-        if stages and not self.refuted:
-            until = self.budget.before(SHARES["blind spots"] if self.reference.behavior.is_sequence else 0.0)
-            self._stage("open claims", lambda deadline: self._go_on(stages, deadline), until)
-        needed = [s.seconds_to_decide() for s in (self.exchange, self.ablations) if s is not None]
+        stages = [s for s in (self.agreements, self.exchange, self.ablations) if s is not None]
+        still = [s for s in stages if s.seconds_to_decide() != 0]
+        if still and not self.refuted:
+            self._stage("open claims", lambda deadline: self._go_on(still, deadline))
+        needed = [s.seconds_to_decide() for s in stages]
         self.figures["seconds_to_decide"] = None if None in needed else sum(n or 0.0 for n in needed) or None
 
-    def _go_on(self, stages: Sequence[Exchange | Ablations], deadline: Deadline) -> str:
+    def _go_on(self, stages: Sequence[Agreements | Exchange | Ablations], deadline: Deadline) -> str:
         told = []
-        for stage in stages:
-            stage.run(deadline, self.progress)
-            told.append(self._exchanged(stage) if isinstance(stage, Exchange) else self._ablated(stage))
+        for number, stage in enumerate(stages):
+            stage.run(deadline.first(1 / (len(stages) - number)), self.progress)
+            match stage:
+                case Agreements():
+                    told.append(self._agreed(stage))
+                case Exchange():
+                    told.append(self._exchanged(stage))
+                case Ablations():
+                    told.append(self._ablated(stage))
         return "; ".join(told)
 
     def _attack(self, deadline: Deadline) -> str:
