@@ -13,15 +13,14 @@ Legible share: 100 %.
 
 import numpy as np
 
-from exegesis.primitives import everywhere, share, where
+from exegesis.primitives import everywhere, fraction, where
 
-TRUE, BOS, X = 1, 2, 5
+BOS, X = 2, 5
 
 
 def run(input_ids, position_ids=None):
     """The value that the network gives at every position."""
     tokens = np.asarray(input_ids)
-    looked_at = where(everywhere(tokens, causal=True), tokens, {BOS}, negated=True)
-    # The share of each tokens is so far, where the token is none of bos. In the network: L1H0.
-    shares = share(looked_at, tokens == X, of=2)
-    return shares[:, TRUE].tolist()
+    # In the network: L1H0.
+    fraction_there = fraction(where(everywhere(tokens, causal=True), tokens != BOS), tokens == X)
+    return fraction_there.tolist()

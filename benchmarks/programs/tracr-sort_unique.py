@@ -21,7 +21,6 @@ from exegesis.primitives import (
     ordered,
     otherwise,
     related,
-    weigh,
     where,
     width,
 )
@@ -29,18 +28,21 @@ from exegesis.primitives import (
 BOS = 8
 
 
-def token_seen(tokens, smaller, positions):
-    """The one token that is seen among the positions looked at.
+def sought_token(tokens, smaller, positions):
+    """The token at the position whose count of smaller tokens is the place minus 1. For want of
+    one, what the rest of the attention prefers.
 
     In the network: L1H0.
     """
+    # Where nothing is found, these get most of the faint rest of the attention.
+    second_best = where(related(positions, smaller, {7: {7}}), tokens != BOS)
+    # Where nothing is found, the faint rest of the attention decides. It is spread over all others.
+    others = where(everywhere(tokens), tokens != BOS)
     looked_at = related(positions, smaller, {5: {0, 2, 3, 5, 6, 7}, 6: {1}, 7: range(5), 8: {5, 6}})
-    looked_at_2 = weigh(where(looked_at, tokens, {BOS}, negated=True), tokens, {}, other=1.001)
-    looked_at_3 = where(everywhere(tokens), tokens, {BOS}, negated=True)
-    looked_at_4 = where(related(positions, smaller, {7: {7}}), tokens, {BOS}, negated=True)
-    looked_at_5 = otherwise(looked_at_4, either(looked_at_3, looked_at_2))
-    looked_at_6 = otherwise(match(positions - 1, smaller), looked_at_5)
-    return copy(looked_at_6, tokens)
+    # Rounding errors of the weights favour these a little; that decides between equals.
+    favoured = where(looked_at, tokens != BOS)
+    preferred = otherwise(second_best, either(others, 1.001 * favoured))
+    return copy(otherwise(match(positions - 1, smaller), preferred), tokens)
 
 
 def run(input_ids, position_ids=None):
@@ -49,4 +51,4 @@ def run(input_ids, position_ids=None):
     # How many positions hold a smaller token. In the network: L0H0, L0 neurons 1–16.
     smaller = width(ordered(tokens, "<", tokens))
     positions = np.arange(len(tokens))
-    return token_seen(tokens, smaller, positions).tolist()
+    return sought_token(tokens, smaller, positions).tolist()
