@@ -227,14 +227,14 @@ def _conditions(
         if kind.count >= _OFTEN:
             progress(f"looking at: {kind.what}")
             part = asked.only(~asked.wrong | (of_each == kind.what))
-            found[k] = replace(kind, separation=_separated(part, program, seed))
+            found[k] = replace(kind, separation=_separated(part, program, seed, within_length=False))
     return whole, tuple(found)
 
 
-def _separated(asked: Asked, program: Graph | None, seed: int) -> Separation:
+def _separated(asked: Asked, program: Graph | None, seed: int, *, within_length: bool = True) -> Separation:
     halves = asked.halves(seed)
     more = ((), ()) if program is None else (variables(program, halves[0]), variables(program, halves[1]))
-    return separate(asked, halves, more, seed)
+    return separate(asked, halves, more, seed, within_length=within_length)
 
 
 def _unexplained(
@@ -401,7 +401,8 @@ def condition_sentence(found: Separation) -> str:
         "on rows that it was not found on" if found.held_out else "on the rows that it was found on, too few to halve"
     )
     told = f"Wrong where {found.condition}: {found.covered} of failures and {found.alarms} of right answers, {where}"
-    beyond = "" if math.isclose(found.p, found.p_within_length) else f"; {found.p_within_length:.2g} at equal length"
+    equal = found.p_within_length
+    beyond = "" if equal is None or math.isclose(found.p, equal) else f"; {equal:.2g} at equal length"
     return f"{told} (failures moved about are told as well with p = {found.p:.2g}{beyond})."
 
 

@@ -66,7 +66,7 @@ class Separation:
         bits: what the condition costs to say.
         saved: bits by which it shortens the list of the held-out half's failures, at the rates of the other half.
         null: the same for failures that were rotated along all rows, each time with a search of its own.
-        null_within_length: the same when they are rotated among rows of equal length.
+        null_within_length: the same when they are rotated among rows of equal length; none where that was not asked.
         held_out: whether the figures are of rows that the condition was not found on. Where failures are too few to
             hold half of them back they are not, and only the rotated failures speak for it.
         why_none: why there is no condition; empty where there is one.
@@ -88,9 +88,10 @@ class Separation:
         return _p(self.saved, self.null)
 
     @property
-    def p_within_length(self) -> float:
-        """How often failures rotated among rows of equal length are told as well: small where length is not all."""
-        return _p(self.saved, self.null_within_length)
+    def p_within_length(self) -> float | None:
+        """How often failures rotated among rows of equal length are told as well: small where length is not all; None
+        where that was not asked."""
+        return _p(self.saved, self.null_within_length) if self.null_within_length else None
 
     @property
     def found(self) -> bool:
@@ -103,7 +104,12 @@ def _p(value: float, null: Sequence[float]) -> float:
 
 
 def separate(
-    asked: Asked, halves: tuple[Asked, Asked], more: tuple[tuple[Quantity, ...], tuple[Quantity, ...]], seed: int
+    asked: Asked,
+    halves: tuple[Asked, Asked],
+    more: tuple[tuple[Quantity, ...], tuple[Quantity, ...]],
+    seed: int,
+    *,
+    within_length: bool = True,
 ) -> Separation:
     """Finds the shortest condition on one half and tests it on the other.
 
@@ -112,6 +118,7 @@ def separate(
         halves: of `asked`.
         more: further quantities of either half, in one order.
         seed: of the rotations and of the position that is taken of each row.
+        within_length: whether failures are rotated among rows of equal length, too.
     """
     rng = np.random.default_rng([seed, 23])
     if int(asked.wrong.sum()) < FEWEST:
@@ -136,7 +143,7 @@ def separate(
         bits=condition.bits,
         saved=_saved(condition, known, there, fit, held, fit.wrong, held.wrong),
         null=_nulls(search, known, there, fit, held, rng, within_length=False),
-        null_within_length=_nulls(search, known, there, fit, held, rng, within_length=True),
+        null_within_length=_nulls(search, known, there, fit, held, rng, within_length=True) if within_length else (),
         held_out=held_out,
         why_none="",
     )
