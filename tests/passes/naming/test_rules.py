@@ -94,6 +94,8 @@ def behind(new: Node, *more: Node, tokens: tuple[str, ...] = ("a", "(", ")", "se
 BACK = node("back", "back", ("tokens",), SELECTOR, by=2)
 SEPARATED = node("separated", "where", ("all", "tokens"), SELECTOR, values=[3], negated=False)
 EARLY = node("early", "where", ("back", "place"), SELECTOR, values=[3, 4, 5], negated=False)
+VALUES = node("values", "relabel", ("tokens",), TOKEN, table=[[3, -1]])
+LEAST = node("least", "extreme", ("all", "values"), SELECTOR, which="smallest")
 EITHER = node("either", "otherwise", ("separated", "back"), SELECTOR)
 
 
@@ -107,6 +109,12 @@ EITHER = node("either", "otherwise", ("separated", "back"), SELECTOR)
             (BACK, SEPARATED, EITHER),
             "sep_or_2_back_token",
             "once sep",
+        ),
+        (
+            node("new", "copy", ("least", "tokens"), TOKEN),
+            (VALUES, LEAST),
+            "smallest_token",
+            "The smallest token in the whole sequence (sep left out).",
         ),
         (form([[1, 0, 1], [-1, 0, 2]], ("shares",)), (), "parenthesis_balance", ""),
         (form([[1, 0, 2], [-1, 0, 1]], ("shares",)), (), "token2_minus_token1", ""),

@@ -20,6 +20,7 @@ from exegesis.passes.raising.selectors.back import back
 from exegesis.passes.raising.selectors.everywhere import everywhere
 from exegesis.passes.raising.selectors.first import first
 from exegesis.passes.raising.selectors.gated import gated
+from exegesis.passes.raising.selectors.greatest import greatest
 from exegesis.passes.raising.selectors.match import match
 from exegesis.passes.raising.selectors.order import order
 from exegesis.passes.raising.selectors.pairwise import pairwise
@@ -160,6 +161,31 @@ def test_order(hand: Any, above: bool, nearest: bool, causal: bool) -> None:
     assert any(explained(draft, s, patterns, tokens) for s in order(head, draft))
 
 
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize("ignored", [set(), {7}, {0}])
+@pytest.mark.parametrize("causal", [True, False])
+def test_greatest(hand: Any, largest: bool, ignored: set[int], causal: bool) -> None:
+    """Attention that rises with the category, so that the greatest in sight wins; some are never looked at."""
+    tokens = strings()
+    sign = 1 if largest else -1
+
+    def rule(string: list[int], q: int, k: int) -> float:
+        return 0.0 if string[k] in ignored else float(np.exp(10.0 * sign * string[k]))
+
+    patterns = attention(tokens, rule, causal=causal)
+    head, draft = shown(hand, patterns, tokens, causal)
+    found = greatest(head, draft)
+    assert [draft[s].attrs["which"] for s in found] == ["largest" if largest else "smallest"]
+    assert explained(draft, found[0], patterns, tokens)
+
+
+def test_a_mild_preference_for_the_greater_is_none(hand: Any) -> None:
+    tokens = strings()
+    patterns = attention(tokens, lambda string, q, k: 1.0 + 0.2 * string[k])
+    head, draft = shown(hand, patterns, tokens)
+    assert greatest(head, draft) == []
+
+
 @pytest.mark.parametrize("values", [{2}, {1, 4}, set(range(LETTERS)) - {3}])
 def test_where(hand: Any, values: set[int]) -> None:
     tokens = strings()
@@ -291,7 +317,7 @@ def test_attention_without_a_rule_is_refused(hand: Any, idiom: Any, seed: int, c
 
 
 def test_every_idiom_is_tested_here() -> None:
-    known = {asides, everywhere, back, first, gated, match, order, where, pairwise, resting, phases}
+    known = {asides, everywhere, back, first, gated, match, order, greatest, where, pairwise, resting, phases}
     assert {*SELECTORS, *PARTITIONS} == known
 
 

@@ -108,12 +108,35 @@ def copied_from_the_next(graph: Graph, node: Node, labels: Labels) -> Named | No
     if side.op != "symbolic.ordered" or direction not in words:
         return None
     name, which, than = words[direction]
-    query = graph[side.inputs[0]]
-    below = [labels.token(a) for a, b in query.attrs["table"] if b < 0] if query.op == "symbolic.relabel" else []
+    below = _no_values(graph[side.inputs[0]], labels)
     note = f" ({', '.join(below)} {'counts' if len(below) == 1 else 'count'} as less than any)" if below else ""
     what = singular(labels.of(node.inputs[1]))
     sentence = f"The {which} {in_words(what)} among those that are {than} than the position's own{note}."
     return Named(f"next_{name}_{what}", f"next_{name}", sentence)
+
+
+def copied_from_the_greatest(graph: Graph, node: Node, labels: Labels) -> Named | None:
+    """`copy(extreme(everywhere, v), v)`: the greatest or least value in sight, itself."""
+    if node.op != "symbolic.copy" or (extreme := graph[node.inputs[0]]).op != "symbolic.extreme":
+        return None
+    everywhere = graph[extreme.inputs[0]]
+    if everywhere.op != "symbolic.everywhere" or node.inputs[1] not in (
+        extreme.inputs[1],
+        *graph[extreme.inputs[1]].inputs,
+    ):
+        return None
+    what, which = singular(labels.of(node.inputs[1])), extreme.attrs["which"]
+    left_out = _no_values(graph[extreme.inputs[1]], labels)
+    note = f" ({', '.join(left_out)} left out)" if left_out else ""
+    name, words = ("_so_far", "so far") if everywhere.attrs["causal"] else ("", "in the whole sequence")
+    return Named(f"{which}_{what}{name}", f"{which}_{what}", f"The {which} {in_words(what)} {words}{note}.")
+
+
+def _no_values(relabelled: Node, labels: Labels) -> list[str]:
+    """Which categories count as none, by their labels."""
+    if relabelled.op != "symbolic.relabel":
+        return []
+    return [labels.token(a) for a, b in relabelled.attrs["table"] if b < 0]
 
 
 def stripped(graph: Graph, node: Node, labels: Labels) -> Named | None:
@@ -283,6 +306,7 @@ NAMERS: tuple[Namer, ...] = (
     copied_from_the_end,
     copied_from_a_match,
     copied_from_the_next,
+    copied_from_the_greatest,
     copied_from_somewhere,
     stripped,
     tallied,

@@ -84,8 +84,10 @@ class RaiseReadout:
         seen = _observe(offered, setting.fit, variables, setting.seed)
         attempts: list[Attempt] = []
         answer = _answer_type(graph, setting.fit)
-        plain = propose(seen, tolerance=self.tolerance, answer=answer)
-        best = self._best(offered, plain, seen, setting, attempts)
+        best = self._best(offered, propose(seen, tolerance=self.tolerance, answer=answer), seen, setting, attempts)
+        if best is None:  # a network that hesitates
+            loose = propose(seen, tolerance=1 - self.held_out, answer=answer)
+            best = self._best(offered, loose, seen, setting, attempts)
         if best is not None and best.attempt.outcome != CASES and best.exchanged < self.exchanged:
             nearest = propose(_nearest(seen, graph), tolerance=self.tolerance, answer=answer)
             other = self._best(offered, nearest, seen, setting, attempts)

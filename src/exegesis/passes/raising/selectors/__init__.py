@@ -16,6 +16,7 @@ from exegesis.passes.raising.selectors.back import back
 from exegesis.passes.raising.selectors.everywhere import everywhere
 from exegesis.passes.raising.selectors.first import first
 from exegesis.passes.raising.selectors.gated import gated
+from exegesis.passes.raising.selectors.greatest import greatest
 from exegesis.passes.raising.selectors.match import match
 from exegesis.passes.raising.selectors.order import order
 from exegesis.passes.raising.selectors.pairwise import pairwise
@@ -25,6 +26,17 @@ from exegesis.passes.raising.selectors.where import where
 
 SelectorIdiom = Callable[[HeadView, Draft], list[str]]
 
-SELECTORS: tuple[SelectorIdiom, ...] = (everywhere, back, first, gated, resting, match, order, where, pairwise)
+SELECTORS: tuple[SelectorIdiom, ...] = (
+    everywhere,
+    back,
+    first,
+    gated,
+    resting,
+    match,
+    order,
+    greatest,
+    where,
+    pairwise,
+)
 
 PARTITIONS: tuple[SelectorIdiom, ...] = (asides, phases)
