@@ -1,5 +1,6 @@
 """Checks, statuses and files of explanations."""
 
+import html
 import json
 from pathlib import Path
 
@@ -101,3 +102,10 @@ def test_a_record_that_contradicts_itself_is_refused(tmp_path: Path, path: tuple
 def test_arrays_cannot_be_written_to() -> None:
     with pytest.raises(ValueError, match="read-only"):
         made(PASSED).raw["values"][0] = 1.0
+
+
+def test_what_has_no_picture_of_its_own_shows_its_checks_in_notebooks() -> None:
+    shown = made(PASSED)._repr_html_()
+    assert shown.startswith("<figure")
+    assert PASSED.sentence() in html.unescape(shown)
+    assert "Withheld" in made(FAILED)._repr_html_()

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from exegesis.explain.figure import Picture
+from exegesis.explain.figure import Picture, sentence_picture
 from exegesis.ir import ExegesisError, InputError, Json
 from exegesis.ir.files import write_bytes, write_text
 from exegesis.store.files import read_json_object, read_tensors, tensor_bytes
@@ -328,8 +328,13 @@ class Explanation:
         return made
 
     def figure(self, *, anyway: bool = False) -> Picture:
-        """A picture of it; of one that is withheld, the reason, unless it is wanted `anyway`."""
-        raise NotImplementedError(f"There is no picture of {self.kind}.")
+        """A picture of it; of one that is withheld, the reason, unless it is wanted `anyway`.
+
+        Kinds that have no picture of their own give their checks in words.
+        """
+        if self.status is Status.WITHHELD and not anyway:
+            return sentence_picture(self.why)
+        return sentence_picture(f"{self.kind}. {self.why} " + " · ".join(check.sentence() for check in self.checks))
 
     def _repr_html_(self) -> str:
         return self.figure()._repr_html_()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -146,6 +147,17 @@ def as_picture(image: NDArray[Any]) -> NDArray[Any]:
     return image if image.ndim == 2 else image[0] if image.shape[0] == 1 else image.mean(0)
 
 
+def framed_image(axes: Axes, image: NDArray[Any], box: NDArray[Any]) -> None:
+    """Draw an image with a frame from the first to the last row and column of a box."""
+    import_matplotlib()
+    from matplotlib.patches import Rectangle
+
+    show_image(axes, image)
+    top, bottom, left, right = (int(v) for v in box)
+    corner = (left - 0.5, top - 0.5)
+    axes.add_patch(Rectangle(corner, right - left + 1, bottom - top + 1, fill=False, ec=PALETTE[5], lw=1.2))
+
+
 def bare(axes: Axes) -> None:
     """Without ticks and frame."""
     axes.set_xticks([])
@@ -155,12 +167,13 @@ def bare(axes: Axes) -> None:
 
 
 def sentence_picture(sentence: str) -> Picture:
-    """A picture that is one sentence: what is drawn where there is nothing to be shown."""
+    """A picture that is a sentence or a few: what is drawn where there is nothing to be shown."""
+    lines = textwrap.wrap(sentence, 100) or [""]
 
     def draw() -> Figure:
-        figure, axes = blank(6.0, 0.7)
+        figure, axes = blank(6.4, 0.3 + 0.15 * len(lines))
         bare(axes[0, 0])
-        axes[0, 0].text(0, 0.5, sentence, wrap=True, va="center", transform=axes[0, 0].transAxes)
+        axes[0, 0].text(0, 0.5, "\n".join(lines), va="center", transform=axes[0, 0].transAxes)
         return figure
 
     return Picture(draw, sentence)

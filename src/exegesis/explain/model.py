@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -258,6 +259,19 @@ class Objective:
         made.__dict__.update(self.__dict__)
         made.model = model
         made.start = model.start(self.inputs) if self.inputs.tokens is not None else self.start
+        return made
+
+    def starting_at(self, x: Float[Tensor, "n ..."]) -> Objective:
+        """The same number at other real inputs: other arrays, or other embeddings of the same tokens.
+
+        What is explained of tokens stays bound to the rows as they were.
+        """
+        if self.inputs.tokens is None:
+            return Objective(self.model, replace(self.inputs, x=x), self.explained, self.readout)
+        made = object.__new__(Objective)
+        made.__dict__.update(self.__dict__)
+        made.start = x
+        made.outputs = made._all_outputs()
         return made
 
     def values(self, x: Float[Tensor, "m ..."], rows: Int[Tensor, " m"]) -> Float[Tensor, " m"]:

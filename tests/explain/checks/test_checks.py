@@ -28,9 +28,18 @@ from exegesis.explain.checks import (
 from exegesis.explain.checks.randomised_labels import permuted
 from exegesis.explain.checks.randomised_weights import layers_from_output, randomised
 from exegesis.explain.checks.trial import edges, rank_similarity
-from exegesis.explain.saliency import Found, Gradient, GradientXInput, IntegratedGradients, Method, Setting
+from exegesis.explain.saliency import (
+    AttentionRollout,
+    Found,
+    Gradient,
+    GradientXInput,
+    IntegratedGradients,
+    LrpEpsilon,
+    Method,
+    Setting,
+)
 from exegesis.explain.saliency.attribution import saliency
-from exegesis.pipeline.explaining import retraining
+from exegesis.pipeline.explaining import lifter, retraining
 from exegesis.runtime import Network, load
 
 
@@ -204,7 +213,32 @@ def test_sequences_are_checked_as_far_as_checks_are_defined() -> None:
     by_name = {check.name: check for check in found.checks}
     assert len(by_name) == len(CHECKS)
     assert by_name["cascading randomisation"].value is not None
-    assert "tokens" in by_name["stability"].reason
+    assert by_name["stability"].value is not None
+    assert by_name["input invariance"].value is not None
+
+
+class JumpyTokens(Jumpy):
+    """Another map for every embedding, however near."""
+
+
+def tokens_on_trial(method: Method) -> Trial:
+    network, behavior = load("zoo:majority"), Behavior.load("zoo:majority")
+    inputs = max(read_inputs(behavior, "test", range(40)), key=len)
+    setting = Setting(Objective(NetworkModel(network), inputs, None, behavior.readout), 0, 32, lifter(behavior, "test"))
+    return Trial(method, (setting,), (method.attribute(setting),), network, behavior)
+
+
+def test_embeddings_take_the_noise_and_the_shift_of_sequences() -> None:
+    assert stability(tokens_on_trial(GradientXInput())).passed is True
+    assert stability(tokens_on_trial(JumpyTokens())).passed is False
+    assert input_invariance(tokens_on_trial(Gradient())).passed is True
+    assert input_invariance(tokens_on_trial(GradientXInput())).passed is False
+
+
+def test_methods_that_follow_ids_say_that_noise_and_shifts_are_undefined() -> None:
+    for method in (AttentionRollout(), LrpEpsilon()):
+        for check in (stability, input_invariance):
+            assert "follows the ids of tokens" in check(tokens_on_trial(method)).reason
 
 
 def test_an_incomplete_result_is_withheld() -> None:

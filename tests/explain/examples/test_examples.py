@@ -13,7 +13,16 @@ from torch import nn
 
 from exegesis.behavior import Argmax, Behavior
 from exegesis.explain.core import Status, WithheldError
-from exegesis.explain.examples import nearest, prototype_layer, prototypes_of, tracin, unit_examples
+from exegesis.explain.examples import (
+    PrototypeNetwork,
+    Training,
+    nearest,
+    prototype_layer,
+    prototype_network,
+    prototypes_of,
+    tracin,
+    unit_examples,
+)
 from exegesis.explain.examples.influence import last_layer_products
 from exegesis.explain.examples.prototypes import criticisms, discrepancy, greedy_prototypes, kernel_of
 from exegesis.ir import InputError
@@ -225,6 +234,50 @@ def test_a_patch_drawn_too_small_is_caught(network: Network, behavior: Behavior)
     found = prototype_layer(network, behavior, "1", each=2, limit=200, shrink=1)
     assert found.status is Status.WITHHELD
     assert "local" in found.why
+
+
+def test_patches_are_rows_of_the_split(network: Network, behavior: Behavior) -> None:
+    found = prototype_layer(network, behavior, "1", each=1, limit=100)
+    assert np.array_equal(behavior.arrays("train").x[found.raw["rows"]], found.raw["inputs"])
+
+
+def test_a_network_of_prototypes_trained_from_scratch(behavior: Behavior) -> None:
+    training = Training(each=2, width=12, steps=150)
+    made, found = prototype_network(behavior, training, limit=400)
+    assert {c.name: c.passed for c in found.checks} == {"right": True, "before projection": None, "local": True}
+    right = next(c for c in found.checks if c.name == "right")
+    held_out = behavior.arrays("test")
+    drawn = np.sort(np.random.default_rng([0, 1]).permutation(len(held_out))[:400])
+    said = made(torch.from_numpy(held_out.x[drawn])).argmax(1).numpy()
+    assert held_out.y is not None
+    assert right.value == pytest.approx(float((said == held_out.y[drawn]).mean()))
+    # Every prototype is a patch of the image that it is drawn in: there its likeness is the largest there is.
+    rows, boxes = found.raw["rows"], found.raw["boxes"]
+    x = torch.from_numpy(behavior.arrays("train").x[rows])
+    assert isinstance(made.module, PrototypeNetwork)
+    own = made.module.likenesses(x).diagonal()
+    assert torch.allclose(own, torch.full_like(own, np.log(1.0 / 1e-4)), atol=0.01)
+    outside = torch.rand_like(x)
+    for k, (top, bottom, left, right_) in enumerate(boxes):
+        outside[k, :, top : bottom + 1, left : right_ + 1] = x[k, :, top : bottom + 1, left : right_ + 1]
+    assert torch.allclose(made.module.likenesses(outside).diagonal(), own, atol=0.01)
+    assert "framed" in found.figure().alt
+    caught = prototype_network(behavior, Training(each=1, width=6, steps=20), limit=200, shrink=1)[1]
+    assert caught.status is Status.WITHHELD
+    assert "local" in caught.why
+
+
+def test_what_prototypes_cannot_be_trained_on(behavior: Behavior) -> None:
+    x = behavior.arrays("train").x[:40]
+    one = np.zeros(40, dtype=np.int64)
+    one[:2] = 1
+    few = Behavior.from_arrays("few", {"train": (x, one), "test": (x, one)}, Argmax())
+    with pytest.raises(InputError, match="Class 1 has 2 images, too few for 3"):
+        prototype_network(few)
+    with pytest.raises(InputError, match="no classes as labels"):
+        prototype_network(Behavior.from_arrays("bare", {"train": (x, None)}, Argmax()))
+    with pytest.raises(InputError, match="8 × 8 pixels"):
+        prototype_network(Behavior.from_arrays("flat", {"train": (x.reshape(40, -1), one)}, Argmax()))
 
 
 # Bad input.

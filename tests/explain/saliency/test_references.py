@@ -9,14 +9,15 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from explain_networks import setting_of
+from explain_networks import make_behavior, setting_of
 from torch import Tensor, nn
 
 from exegesis.behavior import Behavior
-from exegesis.explain import Target
+from exegesis.explain import NetworkModel, Objective, Target, read_inputs
 from exegesis.explain.saliency import (
     GradCam,
     Gradient,
+    GradientShap,
     GradientXInput,
     GuidedBackprop,
     IntegratedGradients,
@@ -26,6 +27,7 @@ from exegesis.explain.saliency import (
     ShapleySampling,
     SmoothGrad,
 )
+from exegesis.explain.saliency.attribution import saliency
 from exegesis.runtime import Network, load
 
 with warnings.catch_warnings():
@@ -156,6 +158,53 @@ def test_kernel_shap_is_exact_where_all_coalitions_fit(table: Behavior) -> None:
 
 
 @torch.no_grad()
+def test_shapley_sampling_is_exact_where_all_orders_fit() -> None:
+    torch.manual_seed(8)
+    network = load(nn.Sequential(nn.Linear(4, 12), nn.Tanh(), nn.Linear(12, 2)))
+    setting = setting_of(network, make_behavior((4,), 2), target=Target(1))
+    wanted = torch.stack([shapley(network.module, x, 1) for x in setting.objective.start])
+    torch.testing.assert_close(ShapleySampling(orders=24).attribute(setting).values, wanted, **CLOSE)
+    torch.testing.assert_close(KernelShap(coalitions=14).attribute(setting).values, wanted, **CLOSE)
+    assert not torch.allclose(ShapleySampling(orders=2).attribute(setting).values, wanted, **CLOSE)
+
+
+class Quadratic(nn.Module):
+    """x ↦ w·x + xᵀ A x, of which every integral is known."""
+
+    def __init__(self, curved: float) -> None:
+        super().__init__()
+        draws = torch.Generator().manual_seed(9)
+        self.weight = nn.Parameter(torch.randn(6, generator=draws))
+        self.form = nn.Parameter(curved * torch.randn(6, 6, generator=draws))
+
+    def forward(self, x: Tensor) -> Tensor:
+        value = x @ self.weight + torch.einsum("ni,ij,nj->n", x, self.form, x)
+        return torch.stack([value, -value], 1)
+
+    def expected(self, x: Tensor, baselines: Tensor) -> Tensor:
+        """Mean over baselines b of (x − b) ∘ (w + (A + Aᵀ)(x + b) / 2): the slope is linear on the way."""
+        way, middle = x[:, None] - baselines, (x[:, None] + baselines) / 2
+        return (way * (self.weight + middle @ (self.form + self.form.T))).mean(1).detach()
+
+
+@pytest.mark.parametrize("curved", [0.0, 1.0])
+def test_gradient_shap_has_the_analytic_answer_of_linear_and_quadratic_functions(
+    table: Behavior, curved: float
+) -> None:
+    module = Quadratic(curved)
+    setting = setting_of(load(module), table, target=Target(0))
+    x = setting.objective.start
+    one = np.full((1, 6), 0.3, dtype=np.float32)
+    found = GradientShap(samples=4000, baselines=one).attribute(Setting(setting.objective, 0, 4000)).values
+    torch.testing.assert_close(found, module.expected(x, torch.from_numpy(one)), rtol=1e-4, atol=2e-5)
+    many = torch.rand(5, 6, generator=torch.Generator().manual_seed(2))
+    drawn = GradientShap(samples=4000, baselines=many.numpy()).attribute(Setting(setting.objective, 0, 4000)).values
+    error = (drawn - module.expected(x, many)).abs().max()
+    assert float(error) < 0.1  # five standard errors of 4,000 draws of the baseline
+    assert not torch.allclose(module.expected(x, many), module.expected(x, torch.from_numpy(one)), atol=0.1)
+
+
+@torch.no_grad()
 def test_estimates_of_shapley_values_come_close(table: Behavior) -> None:
     torch.manual_seed(7)
     network = load(Table())
@@ -187,8 +236,20 @@ def test_shapley_sampling_by_a_loop(table: Behavior) -> None:
     torch.testing.assert_close(ShapleySampling(orders=4).attribute(setting).values, wanted, **CLOSE)
 
 
+def test_slopes_of_embeddings_are_lengths_and_shares_are_sums() -> None:
+    """In front of a layer norm the slopes of an embedding add up to zero, so their sum would be rounding."""
+    network, behavior = load("zoo:majority"), Behavior.load("zoo:majority")
+    slopes = saliency(network, behavior, Gradient(), index=[0], checks=(), chunk=8)
+    shares = saliency(network, behavior, GradientXInput(), index=[0], checks=(), chunk=8)
+    (inputs,) = read_inputs(behavior, "test", [0])
+    objective = Objective(NetworkModel(network), inputs, None, behavior.readout)
+    slope = objective.gradient(objective.start, torch.arange(1))[1]
+    assert float(slope.sum(-1).abs().max()) < 1e-4 * float(slope.abs().sum(-1).max())
+    torch.testing.assert_close(torch.from_numpy(np.array(slopes.values)), slope.norm(dim=-1), **CLOSE)
+    torch.testing.assert_close(torch.from_numpy(np.array(shares.values)), (slope * objective.start).sum(-1), **CLOSE)
+
+
 def test_token_importance_by_a_loop() -> None:
-    from exegesis.explain import NetworkModel, Objective, read_inputs
     from exegesis.explain.saliency import TokenImportance
 
     network, behavior = load("zoo:majority"), Behavior.load("zoo:majority")

@@ -1,5 +1,7 @@
 """Input invariance: a constant is added to the input and taken away in the first bias, so that nothing has changed.
 
+Of sequences it is the embeddings that are shifted: what comes after takes the constant away again.
+
 P.-J. Kindermans et al., *The (un)reliability of saliency methods* (2017, arXiv 1711.00867).
 """
 
@@ -9,16 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exegesis.explain.checks.trial import Trial, map_of
+from exegesis.explain.checks.trial import Trial, map_at
 from exegesis.explain.core import Check, Consequence
 from exegesis.explain.inputs import Inputs
 from exegesis.explain.model import Model, NetworkModel, Objective
-from exegesis.explain.saliency.method import Setting
 
 NAME = "input invariance"
 MEANING = (
-    "How far maps move, relative to their size, when a constant is added to the input and absorbed in the first bias, "
-    "which changes nothing; methods that take zero for 'nothing' depend on where zero lies."
+    "How far maps move, relative to their size, when a constant is added to the input (to embeddings, of tokens) "
+    "and taken away by what comes first, which changes nothing; methods that take zero for 'nothing' depend on where "
+    "zero lies."
 )
 MOST = 0.05
 
@@ -26,13 +28,14 @@ MOST = 0.05
 class _Shifted:
     """A model that takes a constant from its input first."""
 
-    def __init__(self, model: Model, by: float) -> None:
+    def __init__(self, model: Model, by: float | Tensor) -> None:
         self.name, self.fingerprint, self.device = model.name, model.fingerprint, model.device
         self._model = model
         self._by = by
 
     def start(self, inputs: Inputs) -> Tensor:
-        return self._model.start(inputs)  # shifted already
+        start = self._model.start(inputs)
+        return start if inputs.tokens is None else start + self._by  # arrays are shifted already
 
     def __call__(self, x: Tensor, inputs: Inputs, rows: Tensor) -> Tensor:
         return self._model(x - self._by, inputs, rows)
@@ -43,15 +46,21 @@ def input_invariance(trial: Trial) -> Check:
     moved = []
     for setting, maps in zip(trial.settings, trial.maps, strict=True):
         objective = setting.objective
-        if objective.inputs.x is None:
-            return Check.undefined(NAME, MEANING, "tokens cannot be shifted", Consequence.INFORMS)
         start = objective.start
         by = float(start.max() - start.min()) / 2 or 1.0
-        model = _absorbed(objective, by) or _Shifted(objective.model, by)
-        if isinstance(model, _Shifted) and trial.method.name.startswith("lrp"):
-            return Check.undefined(NAME, MEANING, "the first layer cannot absorb a constant", Consequence.INFORMS)
-        shifted = Objective(model, _plus(objective.inputs, by), objective.explained, objective.readout)
-        again = map_of(setting, trial.method.attribute(Setting(shifted, setting.seed, setting.chunk, setting.lift)))
+        if objective.inputs.tokens is not None:
+            # A vector, for a layer norm takes away what is the same in all entries whether it should or not.
+            draws = np.random.default_rng([trial.seed, 16]).standard_normal(start.shape[-1])
+            shifted = objective.under(_Shifted(objective.model, by * torch.from_numpy(draws).to(start)))
+        else:
+            model = _absorbed(objective, by) or _Shifted(objective.model, by)
+            if isinstance(model, _Shifted) and trial.method.name.startswith("lrp"):
+                return Check.undefined(NAME, MEANING, "the first layer cannot absorb a constant", Consequence.INFORMS)
+            shifted = Objective(model, _plus(objective.inputs, by), objective.explained, objective.readout)
+        again = map_at(trial, setting, shifted)
+        if again is None:
+            reason = f"{trial.method.title} follows the ids of tokens, to which nothing can be added"
+            return Check.undefined(NAME, MEANING, reason, Consequence.INFORMS)
         size = np.linalg.norm(maps.reshape(len(maps), -1), axis=1)
         apart = np.linalg.norm((again - maps).reshape(len(maps), -1), axis=1)
         moved.append(np.divide(apart, size, out=np.zeros_like(apart), where=size > 0))

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from exegesis.behavior import Behavior
 from exegesis.explain.core import Check
-from exegesis.explain.model import Model
-from exegesis.explain.saliency.method import Found, Method, Setting
+from exegesis.explain.model import Model, Objective
+from exegesis.explain.saliency.method import Found, Method, Setting, UndefinedMethodError
 from exegesis.runtime import Network
 
 # Trains a network like the one in question on a behaviour, from a seed.
@@ -75,11 +75,22 @@ class Trial:
 
 
 def map_of(setting: Setting, found: Found) -> Maps:
-    """Values as one number per place: embeddings and colour channels are summed."""
-    values: Maps = found.values.detach().cpu().double().numpy()
-    if setting.objective.inputs.tokens is not None and values.ndim == 3:
-        return np.asarray(values.sum(-1))
+    """Values as one number per place: colour channels are summed, and the entries of embeddings (`Found.per_token`)."""
+    tokens = setting.objective.inputs.tokens is not None
+    values: Maps = (found.per_token() if tokens else found.values).detach().cpu().double().numpy()
     return np.asarray(values.sum(1)) if values.ndim == 4 else values
+
+
+def map_at(trial: Trial, setting: Setting, objective: Objective) -> Maps | None:
+    """The map of a setting at other real inputs; None where the method reads the ids of tokens themselves."""
+    by_ids = objective.inputs.tokens is not None
+    changed = replace(setting, objective=objective, lift=None if by_ids else setting.lift)
+    try:
+        return map_of(setting, trial.method.attribute(changed))
+    except UndefinedMethodError:
+        if not by_ids:
+            raise
+        return None  # it asked for the program, which begins at the ids
 
 
 def edges(x: Float[Tensor, "n c y x"]) -> Float[np.ndarray, "n y x"]:

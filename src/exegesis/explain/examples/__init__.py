@@ -3,6 +3,7 @@
 from exegesis.explain.examples.influence import Influence, tracin
 from exegesis.explain.examples.looks_like import PrototypeLayer, prototype_layer
 from exegesis.explain.examples.neighbours import Neighbours, nearest
+from exegesis.explain.examples.prototype_network import PrototypeNetwork, Training, prototype_network
 from exegesis.explain.examples.prototypes import Prototypes, prototypes_of
 from exegesis.explain.examples.selection import UnitExamples, unit_examples
 from exegesis.explain.examples.strings import StringExamples, string_examples
@@ -11,11 +12,14 @@ __all__ = [
     "Influence",
     "Neighbours",
     "PrototypeLayer",
+    "PrototypeNetwork",
     "Prototypes",
     "StringExamples",
+    "Training",
     "UnitExamples",
     "nearest",
     "prototype_layer",
+    "prototype_network",
     "prototypes_of",
     "string_examples",
     "tracin",

@@ -7,6 +7,7 @@ the image is changed outside of the patch, and the score must not move.
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +20,11 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from exegesis.behavior import Behavior
-from exegesis.explain.core import Check, Consequence, Explanation, Provenance
+from exegesis.explain.core import Check, Consequence, Explanation, Provenance, Status
 from exegesis.explain.examples.neighbours import values
 from exegesis.explain.features.layer import Layer
 from exegesis.explain.features.matching import receptive_field
+from exegesis.explain.figure import Figure, Picture, bare, blank, caption, framed_image, sentence_picture
 from exegesis.explain.shortcuts.access import two_splits
 from exegesis.ir import InputError
 from exegesis.runtime import Network
@@ -34,8 +36,14 @@ FAITHFUL = 0.8
 
 @dataclass(frozen=True, eq=False)
 class PrototypeLayer(Explanation):
-    """Arrays: `rows` [k] (training rows), `boxes` [k, 4] (the patch in that image), `classes` [k], `weights`
-    [classes, k]."""
+    """Arrays: `rows` [k] of the first split, `inputs` [k, ...] and `boxes` [k, 4] (the patch: first and last row, first
+    and last column), `classes` [k], `weights` [classes, k]."""
+
+    def figure(self, *, anyway: bool = False) -> Picture:
+        """The patches, framed in the images that they come from; one row per class."""
+        if self.status is Status.WITHHELD and not anyway:
+            return sentence_picture(self.why)
+        return _picture(self)
 
 
 def prototype_layer(
@@ -66,7 +74,9 @@ def prototype_layer(
     Raises:
         InputError: a layer without places, or one class.
     """
-    seen, held_out = (torch.from_numpy(s.take(limit, seed).x) for s in two_splits(behavior, seed))
+    splits = two_splits(behavior, seed)
+    drawn = [np.sort(np.random.default_rng([seed, k]).permutation(len(s))[:limit]) for k, s in enumerate(splits)]
+    seen, held_out = (torch.from_numpy(s.gather(rows).x) for s, rows in zip(splits, drawn, strict=True))
     at, out = Layer(network, layer), Layer(network, None)
     with torch.no_grad():
         shape = at(seen[:1]).shape
@@ -85,28 +95,31 @@ def prototype_layer(
     picked, classes = _prototypes(maps[0], said[0], each, seed)
     vectors = _patches(maps[0])[picked[:, 0], picked[:, 1]]
     near = [likeness(m, vectors).amax(2).numpy() for m in maps]
-    fitted = _readout().fit(near[0], said[0])
+    fitted = readout().fit(near[0], said[0])
     order = np.random.default_rng(seed).permutation(len(seen))[: len(vectors)]
     random = _patches(maps[0])[order, np.random.default_rng(seed).integers(shape[2] * shape[3], size=len(order))]
     null_near = [likeness(m, random).amax(2).numpy() for m in maps]
-    null = float(_readout().fit(null_near[0], said[0]).score(null_near[1], said[1]))
-    boxes = np.stack([_box(at, seen, int(place), shape[3], shrink) for place in picked[:, 1]])
+    null = float(readout().fit(null_near[0], said[0]).score(null_near[1], said[1]))
+    boxes = np.stack([patch_box(at, seen, int(place), shape[3], shrink) for place in picked[:, 1]])
     checks = (
         Check.at_least(
             "faithful", "Share of held-out images for which the prototypes say what the network says.",
             float(fitted.score(near[1], said[1])), FAITHFUL, Consequence.MARKS, {"patches at random": null},
         ),
-        _local(at, held_out, maps[1], vectors, unit, shrink, seed),
+        locality(at, held_out, maps[1], vectors, unit, shrink, seed),
     )  # fmt: skip
     source = Provenance(
         "prototype layer", {"layer": layer, "each": each, "shrink": shrink}, seed, None,
         network.name, network.fingerprint, behavior.name,
     )  # fmt: skip
-    raw = {"rows": picked[:, 0], "boxes": boxes, "classes": classes, "weights": fitted[-1].coef_ / fitted[0].scale_}
+    raw = {
+        "rows": drawn[0][picked[:, 0]], "inputs": seen[torch.from_numpy(picked[:, 0])].numpy(), "boxes": boxes,
+        "classes": classes, "weights": fitted[-1].coef_ / fitted[0].scale_,
+    }  # fmt: skip
     return PrototypeLayer("prototype layer", raw, checks, source)
 
 
-def _readout() -> Pipeline:
+def readout() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
 
 
@@ -116,9 +129,9 @@ def likeness(
     """log((d² + 1) / (d² + 1e-4)) of the squared distance between each prototype and each place."""
     found = []
     for part in torch.split(maps, chunk):
-        patches = _patches(part)
-        squares = patches.square().sum(2)[:, None] + vectors.square().sum(1)[None, :, None]
-        distance = (squares - 2 * torch.einsum("kc,npc->nkp", vectors, patches)).clamp_min(0)
+        # Differences, not products of norms: near a prototype these would cancel.
+        apart = torch.cdist(vectors[None], _patches(part), compute_mode="donot_use_mm_for_euclid_dist")
+        distance = apart.square()
         found.append(((distance + 1.0) / (distance + 1e-4)).log())
     return torch.cat(found)
 
@@ -146,7 +159,7 @@ def _prototypes(
     return np.array(picked), np.array(classes)
 
 
-def _box(layer: Layer, x: Tensor, place: int, width: int, shrink: int) -> Int[np.ndarray, "4"]:
+def patch_box(layer: Layer, x: Tensor, place: int, width: int, shrink: int) -> Int[np.ndarray, "4"]:
     """The patch of the image that a place depends on, smaller by `shrink` on each side."""
     box = receptive_field(layer, x, divmod(place, width))
     assert box is not None
@@ -156,12 +169,12 @@ def _box(layer: Layer, x: Tensor, place: int, width: int, shrink: int) -> Int[np
     )
 
 
-def _local(
+def locality(
     layer: Layer, x: Tensor, maps: Tensor, vectors: Tensor, unit: float, shrink: int, seed: int, images: int = 12
 ) -> Check:
     """How far scores at their best place move when all of the image outside of the patch becomes noise."""
-    meaning = "Largest change of a prototype's score, as a share of its spread, when the image changes outside "
-    "of the patch."
+    meaning = "Largest change of a prototype's score, as a share of its spread, when the image changes outside of the "
+    meaning += "patch."
     near = likeness(maps[:images], vectors)
     best = near.argmax(2)
     spread = float(likeness(maps, vectors).amax(2).std())
@@ -170,7 +183,7 @@ def _local(
     worst, covers_all = 0.0, True
     for row in range(min(images, len(x))):
         for k in range(0, len(vectors), max(1, len(vectors) // 6)):
-            top, bottom, left, right = _box(layer, x, int(best[row, k]), maps.shape[3], shrink)
+            top, bottom, left, right = patch_box(layer, x, int(best[row, k]), maps.shape[3], shrink)
             changed = low + (high - low) * torch.rand(x[row].shape, generator=generator)
             changed[:, top : bottom + 1, left : right + 1] = x[row, :, top : bottom + 1, left : right + 1]
             covers_all &= bool((bottom - top + 1) * (right - left + 1) == x.shape[2] * x.shape[3])
@@ -181,3 +194,22 @@ def _local(
         reason = "each place depends on the whole image, so nothing lies outside of a patch"
         return Check.undefined("local", meaning, reason, Consequence.WITHHOLDS)
     return Check.at_most("local", meaning, worst, MOVES, Consequence.WITHHOLDS, {"another image": 1.0})
+
+
+def _picture(found: PrototypeLayer) -> Picture:
+    def draw() -> Figure:
+        classes = np.unique(found.raw["classes"])
+        most = int(max((found.raw["classes"] == c).sum() for c in classes))
+        figure, axes = blank(0.95 * len(classes) + 0.4, 0.95 * most + 0.9, most, len(classes))
+        for column, group in enumerate(classes):
+            own = np.flatnonzero(found.raw["classes"] == group)
+            for row in range(most):
+                bare(axes[row, column])
+                if row < len(own):
+                    framed_image(axes[row, column], found.raw["inputs"][own[row]], found.raw["boxes"][own[row]])
+            axes[0, column].set_title(f"says {group}", fontsize=7.5)
+        lines = [line for check in found.checks for line in textwrap.wrap(check.sentence(), 100)]
+        caption(figure, lines, alarm=found.status is not Status.SHOWN)
+        return figure
+
+    return Picture(draw, f"Patches that answers are told by, framed in {len(found.raw['rows'])} images.")

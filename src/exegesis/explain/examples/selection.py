@@ -18,7 +18,7 @@ from torch import Tensor
 from exegesis.behavior import Behavior
 from exegesis.explain.core import Check, Consequence, Explanation, Provenance, Status
 from exegesis.explain.features.layer import Layer, Wanted
-from exegesis.explain.figure import Figure, Picture, as_picture, bare, blank, caption, sentence_picture
+from exegesis.explain.figure import Figure, Picture, bare, blank, caption, framed_image, sentence_picture
 from exegesis.ir import InputError
 from exegesis.runtime import Network
 
@@ -147,8 +147,8 @@ def _places(
     layer: Layer, wanted: Wanted, x: Float[Tensor, "m ..."], mean: Float[Tensor, "..."], each: int, seed: int
 ) -> tuple[Int[np.ndarray, "m 4"], Check]:
     """The responsible place of each input, and whether covering it tells on the strongest ones."""
-    meaning = "How much more of the strongest inputs' excitation falls where the place is covered than in the "
-    "mean elsewhere."
+    meaning = "How much more of the strongest inputs' excitation falls where the place is covered than in the mean "
+    meaning += "elsewhere."
     boxes = np.full((len(x), 4), -1)
     if x.ndim != 4:
         return boxes, Check.undefined("place", meaning, "inputs are no images", Consequence.INFORMS)
@@ -206,12 +206,7 @@ def _picture(examples: UnitExamples) -> Picture:
 
 def _draw(at: Any, image: np.ndarray, box: np.ndarray) -> None:
     if image.ndim == 3:
-        from matplotlib.patches import Rectangle
-
-        at.imshow(as_picture(image), cmap="gray")
-        top, bottom, left, right = (int(v) for v in box)
-        frame = Rectangle((left - 0.5, top - 0.5), right - left + 1, bottom - top + 1, fill=False, ec="#d55e00", lw=1.2)
-        at.add_patch(frame)
+        framed_image(at, image, box)
     else:
         at.fill_between(np.arange(image.size), image.reshape(-1), step="mid", color="#0072b2", lw=0)
-    bare(at)
+        bare(at)

@@ -192,10 +192,8 @@ def _order(rows: NDArray[Any], chosen: Sequence[int]) -> NDArray[np.intp]:
 
 
 def _values(setting: Setting, found: Found) -> NDArray[Any]:
-    values = found.values.detach().cpu().numpy()
-    embedded = setting.objective.inputs.tokens is not None and values.ndim == 3
-    summed: NDArray[Any] = values.sum(-1) if embedded else values
-    return summed
+    tokens = setting.objective.inputs.tokens is not None
+    return _of(found.per_token() if tokens else found.values)
 
 
 def _of(value: Tensor | None) -> NDArray[Any]:

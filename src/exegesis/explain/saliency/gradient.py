@@ -24,7 +24,7 @@ class Gradient:
         """See `Method.attribute`."""
         objective = setting.objective
         chunk = chunk_size(objective, len(objective), setting.chunk)
-        return Found(gradients(objective, chunk), chunk)
+        return Found(gradients(objective, chunk), chunk, slopes=True)
 
 
 def gradients(objective: Objective, chunk: int) -> torch.Tensor:

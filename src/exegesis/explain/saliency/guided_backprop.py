@@ -48,4 +48,4 @@ class GuidedBackprop:
             values = gradients(objective, chunk)
         if not guided.count:
             raise UndefinedMethodError(f"Guided backpropagation changes ReLUs, and {objective.model.name} calls none.")
-        return Found(values, chunk)
+        return Found(values, chunk, slopes=True)

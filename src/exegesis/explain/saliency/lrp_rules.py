@@ -4,7 +4,7 @@ Four kinds cover every op that has a rule:
 
 - *affine* ops (linear maps, convolutions, means, sums, attention by a fixed pattern, norms with a fixed scale): input i
   gets x_i · Jᵀ(R / z), constants get their share;
-- *one-to-one* ops (activations, scaling): relevance passes as it is;
+- *one-to-one* ops (activations, scaling by a constant): relevance passes as it is;
 - *choices* (maxima): relevance goes where the value came from;
 - *products* of two values: each gets half (Achtibat et al. 2024, arXiv 2402.05602).
 
@@ -37,13 +37,14 @@ _MOVES = (
 _SUMS = (
     "sum", "mean", "avg_pool2d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d", "linear", "addmm", "mm", "convolution",
     "conv2d", "conv1d", "upsample_nearest2d", "upsample_bilinear2d", "add", "sub", "neg",
+    "batch_norm",
 )  # fmt: skip
 _ATEN_AFFINE = frozenset((*_MOVES, *_SUMS))
 _ATEN_ONE_TO_ONE = frozenset((
     "relu", "relu_", "gelu", "silu", "tanh", "sigmoid", "leaky_relu", "elu", "softplus", "hardtanh", "relu6", "clamp",
-    "clamp_min", "batch_norm", "_native_batch_norm_legit_no_training", "native_batch_norm",
+    "clamp_min", "_native_batch_norm_legit_no_training", "native_batch_norm",
 ))  # fmt: skip
-_ATEN_BY_CONSTANT = frozenset(("mul", "div", "add", "sub"))
+_ATEN_BY_CONSTANT = frozenset(("mul", "div"))
 _ATEN_CHOICE = frozenset(("max_pool2d", "max_pool2d_with_indices", "amax"))
 _ATEN_PRODUCT = frozenset(("mul", "matmul", "bmm"))
 

@@ -58,6 +58,9 @@ class Found:
         tolerance: the largest relative difference from `total` that the method allows itself.
         absorbed: [n], what the method knows it left with constants (biases) rather than inputs; part of the sum.
         undefined: rows for which it is undefined, by their place in the inputs, with the reason.
+        slopes: whether values are derivatives, not shares of a sum. Of an embedding's entries shares are added; of
+            derivatives the length is taken (Li et al. 2016, arXiv 1506.01066): their sum is zero in front of a layer
+            norm, whatever the network does.
     """
 
     values: Float[Tensor, "n ..."]
@@ -66,6 +69,14 @@ class Found:
     tolerance: float = 0.05
     absorbed: Float[Tensor, " n"] | None = None
     undefined: Mapping[int, str] = field(default_factory=dict)
+    slopes: bool = False
+
+    def per_token(self) -> Float[Tensor, "n s"]:
+        """Values of token sequences, one per token."""
+        if self.values.ndim == 2:
+            return self.values
+        found: Tensor = self.values.norm(dim=-1) if self.slopes else self.values.sum(-1)
+        return found
 
 
 @runtime_checkable

@@ -47,4 +47,4 @@ class SmoothGrad:
             rows, sample = part // self.samples, part % self.samples
             slope = objective.gradient(start[rows] + spread[rows] * noise[sample], rows)[1]
             sums.index_add_(0, rows.to(start.device), slope)
-        return Found(sums / self.samples, chunk)
+        return Found(sums / self.samples, chunk, slopes=True)

@@ -69,7 +69,7 @@ def flip_checks(name: str, meaning: str, flips: Flips, nulls: Mapping[str, Flips
 def needed_check(flips: Flips, nulls: Mapping[str, Flips]) -> Check:
     """For information: an artefact that suffices need not be all that a network has for its class."""
     meaning = "Share of the class's own held-out inputs that leave it without the artefact; few where the rest "
-    "suffices too."
+    meaning += "suffices too."
     rates = {n: f.rate for n, f in nulls.items() if f.of}
     if not flips.of:
         return Check.undefined("needed", meaning, "no held-out input of the class has it", Consequence.INFORMS)

@@ -49,6 +49,14 @@ def examples(
     patches: Annotated[
         int, typer.Option("--patches", metavar="N", help="So many prototype patches for each answer.", min=0)
     ] = 0,
+    scratch: Annotated[
+        bool,
+        typer.Option(
+            "--scratch",
+            help="With --patches: train a network that knows nothing but patches, on the labels of the behaviour.",
+            show_default=False,
+        ),
+    ] = False,
     influence: Annotated[
         str | None,
         typer.Option("--influence", metavar="ROWS", help="What made it say this of these.", show_default=False),
@@ -96,7 +104,7 @@ def examples(
     elif signal.is_sequence:
         raise InputError(f"Behaviour {signal.name} is over tokens; there only --units and --module find examples.")
     elif prototypes or patches:
-        found = [_of_all(load(network), signal, layer, prototypes, patches, seed)]
+        found = [_of_all(network, signal, layer, prototypes, patches, scratch, seed)]
     else:
         found = [_of_rows(load(network), signal, layer, nearest, influence, seed)]
     if out is not None:
@@ -123,16 +131,20 @@ def _of_units(
 
 
 def _of_all(
-    network: Network, signal: Behavior, layer: str | None, prototypes: int, patches: int, seed: int
+    network: str, signal: Behavior, layer: str | None, prototypes: int, patches: int, scratch: bool, seed: int
 ) -> Explanation:
-    from exegesis.explain.examples import prototype_layer, prototypes_of
+    from exegesis.explain.examples import Training, prototype_layer, prototype_network, prototypes_of
     from exegesis.ir import InputError
+    from exegesis.runtime import load
 
     if prototypes:
-        return prototypes_of(network, signal, layer, count=prototypes, split=next(iter(signal.splits)), seed=seed)
+        split = next(iter(signal.splits))
+        return prototypes_of(load(network), signal, layer, count=prototypes, split=split, seed=seed)
+    if scratch:
+        return prototype_network(signal, Training(each=patches), seed=seed)[1]
     if layer is None:
-        raise InputError("Patches of which layer? Name a convolution by --layer.")
-    return prototype_layer(network, signal, layer, each=patches, seed=seed)
+        raise InputError("Patches of which layer? Name a convolution by --layer, or train anew with --scratch.")
+    return prototype_layer(load(network), signal, layer, each=patches, seed=seed)
 
 
 def _of_rows(
@@ -200,12 +212,10 @@ def _strings(one: Explanation, labels: tuple[str, ...]) -> list[str]:
 
 
 def _write(found: Sequence[Explanation], out: Path, labels: tuple[str, ...]) -> None:
-    from exegesis.explain.examples import StringExamples, UnitExamples
+    from exegesis.explain.examples import StringExamples
 
     for number, one in enumerate(found):
         folder = out / f"{number:02d}-{one.kind.replace(' ', '-')}"
         one.save(folder)
-        if isinstance(one, StringExamples):
-            one.figure(labels=labels).save(folder / "picture.svg")
-        elif isinstance(one, UnitExamples):
-            one.figure().save(folder / "picture.svg")
+        picture = one.figure(labels=labels) if isinstance(one, StringExamples) else one.figure()
+        picture.save(folder / "picture.svg")
