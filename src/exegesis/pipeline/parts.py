@@ -144,12 +144,14 @@ def _mask(units: Units, layer: Layer, chosen: Sequence[int]) -> Bool[np.ndarray,
 def _module(text: str, what: str, units: Units, file: Mapping[str, Any]) -> Part:
     for module in file.get("modules", []):
         if what in (str(module["module"]).removeprefix("module "), module.get("name")):
-            layers = {name: found for name, found in module["units"].items() if found}
-            if not layers:
+            layers = {_layer(name, units): found for name, found in module["units"].items() if found}
+            masks = {layer.index: _mask(units, layer, found) for layer, found in layers.items()}
+            for name, found in module.get("neurons", {}).items():
+                layer = _layer(name, units)
+                masks[layer.index] = _neurons(units, layer, found)
+            if not masks:
                 raise InputError(f"Module {what} has no hidden units, so that nothing of it can be changed.")
-            named = {_layer(name, units): found for name, found in layers.items()}
-            called = f"{text} ({module['name']})" if module.get("name") else text
-            return Part(called, {layer.index: _mask(units, layer, found) for layer, found in named.items()})
+            return Part(f"{text} ({module['name']})" if module.get("name") else text, masks)
     have = ", ".join(str(m["module"]).removeprefix("module ") for m in file.get("modules", [])) or "none"
     raise InputError(f"The file has no module {what!r}; it has {have}.")
 

@@ -20,6 +20,7 @@ from exegesis.cli.options import (
     check_picture,
     whole_numbers,
 )
+from exegesis.ir import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +49,15 @@ def modules(
         bool,
         typer.Option("--anyway", help="Lesion the best clusters also where the null says not modular."),
     ] = False,
+    marked: Annotated[
+        str | None,
+        typer.Option(
+            "--with",
+            metavar="MARK",
+            help="Look for the one module that carries this mark instead: `patch:R-R,C-C[=V]`.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Write everything as JSON.", show_default=False),
@@ -67,6 +77,8 @@ def modules(
 
     ```sh
     exegesis modules zoo:dense_dropout --plot modules.svg
+    exegesis modules net.py:build -b behavior.json --with patch:23-27,23-27 --out trigger.json
+    exegesis lesion net.py:build module:patch -b behavior.json --modules trigger.json --with patch:23-27,23-27
     ```
     """
     from exegesis.cli.printing import deliver
@@ -74,6 +86,16 @@ def modules(
 
     check_picture(plot)
     signal = behavior_of(network, behavior)
+    if marked is not None:
+        from exegesis.pipeline.marked_modules import KS, find_marked_module
+
+        if plot is not None:
+            raise InputError("--plot draws modules of the whole network; leave out --with.")
+        ks = KS if clusters is None else whole_numbers(clusters, "--clusters")
+        drawn = {"nulls": nulls, "randoms": randoms, "images": 2 * rows, "split": split, "seed": seed}
+        one = find_marked_module(network, signal, marked, ks=ks, **drawn)  # type: ignore[arg-type]
+        deliver(one, out, as_json=as_json, quiet=quiet, show=lambda console, said: console.print(said.says()))
+        return HOLDS
     told = None if quiet or as_json else (lambda said: print(f"… {said}", flush=True))
     found = find_modules(
         network,
