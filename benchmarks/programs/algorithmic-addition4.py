@@ -13,9 +13,7 @@ Legible share: 99.9 %.
 
 import numpy as np
 
-from exegesis.primitives import back, copy, mod, nearest, ordered, where, whole, worth
-
-TRUE = 1
+from exegesis.primitives import back, copy, holds_at, mod, nearest, ordered, where, worth
 
 
 def find_digit_sum(tokens, positions):
@@ -23,13 +21,11 @@ def find_digit_sum(tokens, positions):
 
     In the network: L0.resid_mid, 16 dimensions.
     """
-    looked_at = where(back(tokens, 8), positions, range(1, 5))
-    # The one token that is seen among the positions looked at.
-    only = copy(looked_at, tokens)
-    looked_at_2 = where(back(tokens, 4), positions, range(5, 9))
-    # The one token that is seen among the positions looked at.
-    only_2 = copy(looked_at_2, tokens)
-    return whole(worth(only, {n: n for n in range(10)}) + worth(only_2, {n: n for n in range(10)}))
+    # The token 8 positions back, where that is one of the positions 1 to 4.
+    token_8_back = copy(where(back(tokens, 8), positions, range(1, 5)), tokens)
+    # The token 4 positions back, where that is one of the positions 5 to 8.
+    token_4_back = copy(where(back(tokens, 4), positions, range(5, 9)), tokens)
+    return worth(token_8_back, range(10)) + worth(token_4_back, range(10))
 
 
 def run(input_ids, position_ids=None):
@@ -37,11 +33,8 @@ def run(input_ids, position_ids=None):
     tokens = np.asarray(input_ids)
     positions = np.arange(len(tokens))
     digit_sum = find_digit_sum(tokens, positions)
-    looked_at = where(ordered(positions, "<", positions, causal=True), positions, range(9, 14))
-    looked_at_2 = nearest(where(looked_at, digit_sum, {9}, negated=True), "latest")
-    # The one is full that is seen among the positions looked at.
-    only = copy(looked_at_2, digit_sum >= 10)
+    earlier_places = where(ordered(positions, "<", positions, causal=True), positions, range(9, 14))
+    latest_there = nearest(where(earlier_places, digit_sum != 9), "latest")
     # The nearest lower place whose digits do not sum to 9 has a larger sum.
-    carry = only == TRUE
-    digit_sum_plus_carry = digit_sum + carry
-    return mod(digit_sum_plus_carry, 10).tolist()
+    carry = holds_at(latest_there, digit_sum >= 10)
+    return mod(digit_sum + carry, 10).tolist()
