@@ -139,7 +139,7 @@ def half_raised(network: Graph) -> Graph:
     )
 
 
-def test_a_program_with_some_heads_raised_gives_way_to_the_network(network: Graph, setting: Setting) -> None:
+def test_a_program_that_is_mostly_opaque_gives_way_to_the_network(network: Graph, setting: Setting) -> None:
     lifted = replace(network, meta={"lifted_bits": price(network).opaque_bits})
     graph = half_raised(lifted)
     graph = replace(graph, meta={**lifted.meta, **graph.meta})

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
-from exegesis.ir import Array, Graph, Level, legible_share, price
+from exegesis.ir import Array, Graph, legible_share, price
 from exegesis.ir.heads import HEADS
 from exegesis.measure import Bench
 from exegesis.passes.compressing.least_squares import quantised
@@ -44,15 +44,16 @@ class RoundRest:
     Why valid: of held-out answers at most a given share changes. It makes nothing clearer: a rounded part is as opaque
     as before, but how much there is of it is no longer hidden behind digits that the behaviour does not need.
 
-    A program of which some heads were raised, but which is mostly opaque still, gives way to the network as it was
-    lifted: each raised head cost answers, and what reads it pays for tables that it did not need before.
+    A program that is mostly opaque still gives way to the network as it was lifted: every edge that was cut and every
+    head that was raised on the way cost answers, and what reads a raised head pays for tables that it did not need
+    before.
 
     Refuses: weights that several nodes share; a program that gives answers already.
 
     Attributes:
         loss: the share of held-out answers that may change.
         tokens: about how many positions are fitted to.
-        mostly: a program with raised heads is kept from this legible share on.
+        mostly: what was pruned and raised is kept from this legible share on.
     """
 
     loss: float = 0.001
@@ -85,8 +86,7 @@ class RoundRest:
 
     def _start(self, graph: Graph, network: Graph | None) -> Graph:
         """The program, or the lifted network with what was found out about it in words."""
-        raised = any(n.level is Level.SYMBOLIC for n in graph.nodes)
-        if network is None or not raised or legible_share(graph) >= self.mostly:
+        if network is None or legible_share(graph) >= self.mostly:
             return graph
         told = [replace(n, doc=graph[n.id].doc if n.id in graph.by_id else n.doc) for n in network.nodes]
         heads = {label: {**h, "replaced": False} for label, h in graph.meta.get(HEADS, {}).items()}
