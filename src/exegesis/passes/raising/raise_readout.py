@@ -97,6 +97,7 @@ class RaiseReadout:
             if any(a.applied for a in elsewhere.attempts):
                 attempts = [replace(a, applied=a is best.attempt) for a in attempts]
                 return Outcome(elsewhere.graph, (*attempts, *elsewhere.attempts))
+            attempts += elsewhere.attempts
             marked, offsets = _marked(offered, best.placed)
             if (swapped := _observe_exchanged(marked, setting, offsets)) is not None:
                 found = (r for t in self.tolerances for r in propose(swapped, tolerance=t, answer=answer))
