@@ -12,9 +12,7 @@ import torch
 import two_streams as streams
 
 from exegesis.behavior import Argmax, Behavior
-from exegesis.emit import About, emit_program
 from exegesis.ir import InputError
-from exegesis.pipeline.module_docs import spans, with_modules
 from exegesis.pipeline.module_figures import module_picture
 from exegesis.pipeline.modules import ModuleReport, find_modules
 from exegesis.pipeline.subjects import subject
@@ -101,16 +99,3 @@ def test_what_cannot_be_looked_at_is_refused_in_a_sentence() -> None:
     narrow = torch.nn.Sequential(torch.nn.Linear(9, 4), torch.nn.ReLU(), torch.nn.Linear(4, 4))
     with pytest.raises(InputError, match=r"shape \[2, 8\]|inputs of shape"):
         find_modules(narrow, streams.behavior())
-
-
-def test_a_programs_layers_say_which_modules_their_units_are_in(found: ModuleReport) -> None:
-    there = subject(streams.TwoStreams(), streams.behavior())
-    written = with_modules(there.graph, found)
-    source = emit_program(written, about=About("pairs", "two streams"), readout=Argmax())
-    flat = " ".join(source.split())
-    for module, name in zip(found.modules, found.names, strict=True):
-        assert f"{module.name.capitalize()}, {name.name or 'unnamed'}: units" in flat
-    assert "of answers change (random modules:" in flat
-    assert written["act"].doc != there.graph["act"].doc
-    assert written["logits"].doc == there.graph["logits"].doc
-    assert spans([0, 1, 2, 5, 7, 8]) == "0-2, 5, 7-8"
