@@ -3,12 +3,17 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from limited_networks import BOS, LETTERS, echo, echo_behavior
+from torch import nn
 
+from exegesis.behavior import Argmax, Behavior
 from exegesis.ir import InputError
 from exegesis.pipeline.limits import limits
 from exegesis.pipeline.limits_truth import load_truth, with_truth
+from exegesis.runtime import load
 
 TRUTH = "def answers(ids):\n    return list(ids)\n"
 
@@ -52,6 +57,31 @@ def test_a_truth_takes_the_place_of_labels_and_further_inputs_are_searched(tmp_p
     assert (first.said, first.right) == (5, 4)
     assert found.flawed
     assert "differs from the truth" in found.sentences()[-1]
+
+
+class Parity(nn.Module):
+    """Whether the numbers of the letters add up to something odd, position 3 left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        counted = input_ids.index_fill(1, torch.tensor([3]), 0)
+        odd = counted.sum(1, keepdim=True).expand(input_ids.shape) % 2
+        return self.scale * nn.functional.one_hot(odd, 2).float()
+
+
+def test_a_position_that_the_network_does_not_look_at_is_told() -> None:
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, 6, (80, 8))
+    rows = [{"input_ids": r.tolist(), "scored": [7], "expected": [int(r.sum() % 2)]} for r in ids]
+    behavior = Behavior.from_sequences("parity", [*"abcdef"], {"test": rows}, Argmax(), output_names=("even", "odd"))
+    found = limits(load(Parity()), behavior, search=20.0, seed=0)
+    assert found.flawed
+    assert found.blind
+    assert "whatever stands at positions 3" in found.blind[0]
+    assert found.blind[0] in found.sentences()
 
 
 def test_labels_are_what_the_truth_says(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from exegesis.behavior import Behavior, SequenceSplit
 from exegesis.evidence.intervals import clopper_pearson
 from exegesis.ir import Graph
 from exegesis.ir.archive import load_graph
+from exegesis.ir.progress import Silent
 from exegesis.lift import LiftError, lift
 from exegesis.measure.limits import Asked, Separation, ask, kinds, separate
 from exegesis.pipeline.decompile import example_of
@@ -26,6 +27,9 @@ from exegesis.pipeline.limits_search import Hunt, hunt, hunt_record
 from exegesis.pipeline.limits_truth import load_truth, with_truth
 from exegesis.pipeline.limits_variables import variables
 from exegesis.runtime import Network, load
+from exegesis.verify.blind_spots import find_flaws
+from exegesis.verify.budget import Deadline
+from exegesis.verify.network import Reference
 
 SCHEMA = 1
 ROWS = 1000
@@ -88,6 +92,7 @@ class LimitsReport:
         repairs: what becomes of failures when heads look where they should, the most telling first.
         why_no_repairs: why none were tried; empty where some were.
         hunts: what searches for inputs found.
+        blind: positions that the network does not look at though its answer hangs on nearly all others, in sentences.
         seed, seconds: the seed, and how long it took.
     """
 
@@ -104,6 +109,7 @@ class LimitsReport:
     repairs: tuple[Repair, ...]
     why_no_repairs: str
     hunts: tuple[Hunt, ...]
+    blind: tuple[str, ...]
     seed: int
     seconds: float
 
@@ -115,7 +121,7 @@ class LimitsReport:
     @property
     def flawed(self) -> bool:
         """Whether anything was found on which the network leaves its task."""
-        return bool(self.wrong) or any(h.found for h in self.hunts)
+        return bool(self.wrong) or bool(self.blind) or any(h.found for h in self.hunts)
 
     def sentences(self) -> list[str]:
         """What was found, in words, the most important first."""
@@ -140,6 +146,7 @@ class LimitsReport:
             "repairs": [{**vars(r), "heads": list(r.heads), "telling": r.telling} for r in self.repairs],
             "why_no_repairs": self.why_no_repairs,
             "hunts": [hunt_record(h) for h in self.hunts],
+            "blind": list(self.blind),
             "seed": self.seed,
             "seconds": round(self.seconds, 2),
         }
@@ -165,7 +172,8 @@ def limits(
             the program of another network of the same build, such as a later checkpoint.
         truth: `file.py:function` or the folder of a run: what the task's answers are, in place of the labels.
         rows: at most so many rows of each split.
-        search: seconds to search for further inputs on which network and truth (or program) differ; 0 for no search.
+        search: seconds to search for positions that the network does not look at, and as many for further inputs on
+            which network and truth (or program) differ; 0 for no search.
         seed: of everything that is drawn.
         progress: told what is going on.
 
@@ -183,7 +191,11 @@ def limits(
     progress(f"{int(asked.wrong.sum())} of {len(asked)} answers are wrong")
     separation, sorted_kinds = _conditions(asked, program, seed, progress)
     repairs, why, graph = _repairs(net, signal, program, asked, rows, seed, progress)
+    blind: tuple[str, ...] = ()
     hunts = []
+    if search > 0:
+        progress("looking for positions that the network does not look at")
+        blind = _blind(net, signal, search, seed)
     if search > 0 and (true is not None or program is not None):
         progress("searching for further inputs")
         compared = (graph or _lifted(net, signal, asked.splits[0])) if true is not None or program is None else program
@@ -204,6 +216,7 @@ def limits(
         repairs=repairs,
         why_no_repairs=why,
         hunts=tuple(hunts),
+        blind=blind,
         seed=seed,
         seconds=time.perf_counter() - began,
     )
@@ -294,6 +307,13 @@ def _worth_telling(workshop: Workshop, aim: Aim) -> list[Repair]:
     return [r for r in tried if r.telling] or tried[:1]
 
 
+def _blind(net: Network, behavior: Behavior, seconds: float, seed: int) -> tuple[str, ...]:
+    """The judge's blind spots, each group of positions once."""
+    found = find_flaws(Reference(net, behavior, seed), Deadline(time.monotonic() + seconds), Silent())
+    causes = {w.positions: w.cause for w in found.witnesses if w.kind == "blind_spot"}
+    return tuple(causes.values())
+
+
 def _answers_are_tokens(graph: Graph, behavior: Behavior) -> bool:
     axis = graph.axes.get(graph[graph.outputs[0]].type.axes[-1])
     return axis is not None and axis.size == len(behavior.vocabulary)
@@ -382,13 +402,15 @@ def _told(report: LimitsReport) -> Iterator[str]:
         assert report.separation is not None
         yield condition_sentence(report.separation)
         for kind in report.kinds:
-            if kind.separation is not None and kind.separation.found:
+            known = str(report.separation.condition)
+            if kind.separation is not None and kind.separation.found and str(kind.separation.condition) != known:
                 yield f"It {kind.what} ({kind.count:,} times): {condition_sentence(kind.separation)}"
         yield from (f"Cause: {r.reason}" for r in report.repairs if r.telling)
         if not any(r.telling for r in report.repairs):
             yield f"No cause was found{f': {report.why_no_repairs}' if report.why_no_repairs else ''}."
         if report.unexplained:
             yield f"Unexplained: {report.unexplained:,} failures, on which none of these conditions holds."
+    yield from report.blind
     for found in report.hunts:
         yield hunt_sentence(found)
 

@@ -163,15 +163,22 @@ class Workshop:
         return _repair(aim, aim.heads, own, max(shares, default=None), len(shares))
 
     def repairs_by_head(self, aim: Aim) -> list[Repair]:
-        """The same aim for each head alone, the best first; for each, what the best of the others mends."""
-        heads = list(self.blocks)
-        tried = self._tried(aim, [(h,) for h in heads])
-        shares = [c.gain for c in tried]
+        """The same aim for each head alone, and for all heads of a layer together, the best first; for each, what the
+        best of the others that share no head with it does."""
+        layers: dict[str, list[str]] = {}
+        for head, (block, _) in self.blocks.items():
+            layers.setdefault(block.mix, []).append(head)
+        groups = [(h,) for h in self.blocks] + [tuple(heads) for heads in layers.values() if len(heads) > 1]
+        tried = self._tried(aim, groups)
         found = []
-        for k, (head, counts) in enumerate(zip(heads, tried, strict=True)):
-            rest = shares[:k] + shares[k + 1 :]
-            found.append(_repair(aim, (head,), counts, max(rest, default=None), len(rest)))
-        return sorted(found, key=lambda r: (r.broken - r.mended, r.heads))
+        for group, counts in zip(groups, tried, strict=True):
+            rest = [
+                c.gain
+                for other, c in zip(groups, tried, strict=True)
+                if not set(other) & set(group) and (len(other) > 1) == (len(group) > 1)
+            ]
+            found.append(_repair(aim, group, counts, max(rest, default=None), len(rest)))
+        return sorted(found, key=lambda r: (r.harm - r.share, r.heads))
 
     def _others(self, heads: tuple[str, ...]) -> list[tuple[str, ...]]:
         """Sets of as many other heads."""

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from exegesis.store import RunFolder
+
 Command = Callable[..., Any]
 
 
@@ -32,6 +34,15 @@ def test_a_truth_that_the_network_does_not_follow(exegesis: Command, tmp_path: P
     assert result.code == 1, result.err
     assert "Wrong on " in result.out
     assert "what it does where it is wrong" in result.out
+
+
+def test_findings_are_put_into_the_run_and_do_not_keep_it_from_being_replaced(exegesis: Command, saved: Path) -> None:
+    result = exegesis("limits", "zoo:majority", "--rows", "20", "--search", "0", "--run", saved, "--save", "--quiet")
+    assert (result.code, result.out) == (0, ""), result.err
+    assert json.loads((saved / "limits.json").read_text())["network"] == "zoo:majority"
+    assert RunFolder.open(saved).has("limits.json")
+    with RunFolder.create(saved, force=True) as draft:
+        draft.discard()
 
 
 def test_refusals_are_one_sentence(exegesis: Command, tmp_path: Path) -> None:
