@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,19 @@ def behavior() -> Behavior:
 @pytest.fixture(scope="module")
 def network() -> Network:
     return load(Rule())
+
+
+def test_what_could_have_been_spared_is_marked(
+    network: Network, behavior: Behavior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = counterfactuals(network, behavior, [0, 1, 1])
+    assert next(c for c in sound.checks if c.name == "minimal").passed is True
+    assert sound.arrays["rows"].tolist() == [0, 1]  # a row that is asked for twice is answered once
+    monkeypatch.setattr(
+        sys.modules["exegesis.explain.contrast.counterfactuals"], "_sparse", lambda samples, x, found, to: found + 1e-4
+    )
+    faulty = counterfactuals(network, behavior, [0, 1])
+    assert next(c for c in faulty.checks if c.name == "minimal").passed is False
 
 
 def test_a_counterfactual_crosses_the_boundary_by_the_shortest_way(network: Network, behavior: Behavior) -> None:

@@ -14,6 +14,7 @@ from exegesis.behavior import Argmax, Behavior
 from exegesis.explain.core import Status
 from exegesis.explain.features import Canvas, Climb, Feature, Jitter, Layer, Wanted, gallery, maximise, visualise
 from exegesis.explain.features.matching import rank_correlations, receptive_field
+from exegesis.explain.model import NotDifferentiableError
 from exegesis.explain.target import TargetError
 from exegesis.ir import InputError
 from exegesis.runtime import Network, load
@@ -225,3 +226,16 @@ def test_places_that_do_not_exist(network: Network, behavior: Behavior) -> None:
 def test_inputs_without_a_range() -> None:
     with pytest.raises(InputError, match="needs a range"):
         Canvas.of(torch.ones(5, 1, 4, 4))
+
+
+def test_no_way_back_to_the_input_is_one_sentence(behavior: Behavior) -> None:
+    class Steps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = nn.Linear(behavior.arrays("train").x[0].size, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.out((x > 0.5).float().flatten(1))
+
+    with pytest.raises(NotDifferentiableError, match="No gradient goes from outputs"):
+        visualise(load(Steps()), behavior, None, [0], climb=Climb(steps=2))

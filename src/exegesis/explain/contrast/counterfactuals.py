@@ -27,6 +27,9 @@ EVERY = 20_000
 """So many changes of a sequence are tried one and all before the search turns greedy."""
 
 
+MINIMAL = "Share of changed places that could have been left as they were, one at a time."
+
+
 @dataclass(frozen=True, eq=False)
 class Counterfactuals(Explanation):
     """Arrays: `rows` [n], `inputs` and `changed` [n, ...], `before` and `after` [n] (outputs by number), `places`
@@ -56,8 +59,8 @@ def counterfactuals(
         seed: of the test of minimality.
 
     Returns:
-        The changes. Checked: each one turns the answer; none of it can be spared (minimal); for arrays, as large a
-        change at other places turns far fewer.
+        The changes. Checked: each one turns the answer; no place of it can be put back alone (minimal); for arrays, as
+        large a change at other places turns far fewer.
 
     Raises:
         InputError: rows or an output that do not exist, or a behaviour without classes.
@@ -66,6 +69,7 @@ def counterfactuals(
         raise InputError("No rows were named whose counterfactuals are wanted.")
     if not isinstance(behavior.readout, Argmax):
         raise InputError(f"Behaviour {behavior.name} has no classes, so no answer can become another.")
+    rows = list(dict.fromkeys(rows))
     if behavior.is_sequence:
         return _of_sequences(network, behavior, rows, to, split, most, seed)
     return _of_arrays(network, behavior, rows, to, split, steps, seed)
@@ -147,22 +151,22 @@ def _sparse(samples: Samples, x: Tensor, changed: Tensor, target: Tensor) -> Flo
     """Change taken back, smallest first, in halving steps, as long as the answer stays turned."""
     flat, origin = changed.flatten(1).clone(), x.flatten(1)
     for _ in range(60):
-        size = (flat - origin).abs()
-        count = (size > 0).sum(1)
-        if int(count.max()) <= 1:
-            break
-        moved = False
+        moved = torch.zeros(len(x), dtype=torch.bool)
         for share in (0.5, 0.25, 0.1, 0.03, 0.0):
+            size = (flat - origin).abs()
+            count = (size > 0).sum(1)
             drop = torch.clamp((share * count).long(), min=1)
             rank = torch.where(size > 0, size, torch.inf).argsort(1).argsort(1)
             tried = torch.where((rank < drop[:, None]) & (size > 0), origin, flat)
             keeps = samples.said(tried.view_as(x)) == target
-            fresh = keeps & (count > 1) & (tried != flat).any(1)
-            if bool(fresh.any()):
-                flat[fresh], moved = tried[fresh], True
-                break
-        if not moved:
+            fresh = keeps & (count > 1) & ~moved  # each row takes the largest step that it can in a round
+            flat[fresh], moved = tried[fresh], moved | fresh
+        if not bool(moved.any()):
             break
+    for row in range(len(x)):
+        while len(spare := _spare(samples, x[row], flat[row].view_as(x[row]), target[row])):
+            least = spare[(flat[row] - origin[row])[spare].abs().argmin()]
+            flat[row, least] = origin[row, least]
     return flat.view_as(x)
 
 
@@ -175,6 +179,7 @@ def _array_checks(
         reason = "no row could be turned"
         return (
             Check.at_least("turns", turns, 0.0, 1.0, Consequence.MARKS),
+            Check.undefined("minimal", MINIMAL, reason),
             Check.undefined("stands", stands, reason, Consequence.INFORMS),
         )
     generator = torch.Generator().manual_seed(seed)
@@ -185,10 +190,26 @@ def _array_checks(
     noise = 0.02 * (samples.high - samples.low) * torch.randn(changed.shape, generator=generator)
     noisy = (samples.said(changed + noise) == target).float().mean()
     turned = float((samples.said(changed) == target).float().sum()) / asked
+    pairs = zip(x, changed, target, strict=True)
+    spared = float(np.mean([len(_spare(samples, *one)) / max(1, int((one[1] != one[0]).sum())) for one in pairs]))
     return (
         Check.at_least("turns", turns, turned, 1.0, Consequence.MARKS, {"the same change at other places": null}),
+        Check.at_most("minimal", MINIMAL, spared, 0.0, Consequence.MARKS),
         Check.at_least("stands", stands, float(noisy), None, Consequence.INFORMS),
     )
+
+
+def _spare(
+    samples: Samples, x: Float[Tensor, "..."], changed: Float[Tensor, "..."], target: Tensor
+) -> Int[Tensor, " k"]:
+    """The changed places (flat) that can be put back, one at a time, while the answer stays turned."""
+    places = (changed != x).flatten().nonzero()[:, 0]
+    back = changed.flatten().repeat(len(places), 1)
+    back[torch.arange(len(places)), places] = x.flatten()[places]
+    if not len(places):
+        return places
+    kept: Tensor = places[samples.said(back.view(-1, *x.shape)) == target]
+    return kept
 
 
 def _of_sequences(

@@ -16,6 +16,7 @@ from torch import Tensor
 from exegesis.explain.features.canvas import Canvas
 from exegesis.explain.features.jitter import Jitter
 from exegesis.explain.features.layer import Layer, Wanted
+from exegesis.explain.model import NotDifferentiableError
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,13 @@ def _started(
     """Starting points from which there is a way up, as a leaf."""
     numbers.requires_grad_()
     activation = wanted.along(layer(canvas.inputs(numbers))).gather(1, own)[:, 0]
-    (slope,) = torch.autograd.grad(activation.sum(), numbers)
+    found = torch.autograd.grad(activation.sum(), [numbers], allow_unused=True) if activation.requires_grad else (None,)
+    slope = found[0]
+    if slope is None:
+        raise NotDifferentiableError(
+            f"No gradient goes from {layer.name} of {layer.network.name} to its input, so no image is found: a step "
+            "between them (a comparison, an index, a rounding) is not differentiable."
+        )
     dead = slope.flatten(1).abs().amax(1) < 1e-8
     if natural is None or not bool(dead.any()):
         return numbers
