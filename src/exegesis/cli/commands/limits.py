@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from exegesis.pipeline.limits import LimitsReport, Tally
     from exegesis.pipeline.limits_repairs import Repair
+    from exegesis.pipeline.limits_report import LimitsReport, Tally
 
 _SHOWN = 6
 
