@@ -173,3 +173,15 @@ def test_modules_of_a_run_are_parts_by_name(tmp_path: Path) -> None:
     assert sum(p.size for p in pieces) == found.size
     with pytest.raises(InputError, match="no module or function 'nobody'; it has"):
         lesion(tmp_path / "run", behavior, ["nobody"], doses=(0,), randoms=19, rows=60)
+
+
+def test_layers_of_a_run_that_is_not_modular_are_parts_by_name(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    network = nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 4))
+    behavior = streams.behavior()
+    program = decompile(network, behavior, passes=(GroupModules(nulls=20, randoms=20, rows=60),))
+    program.save(tmp_path / "run")
+    assert not program.graph.meta["modules"]["modular"]
+    whole = lesion(tmp_path / "run", behavior, ["layer_1"], doses=(0, 1), randoms=19, rows=60)
+    assert whole.size == 12
+    assert set(whole.silenced.lost[~np.isnan(whole.silenced.lost)]) == {0.0, 1.0}  # one answer is left for all

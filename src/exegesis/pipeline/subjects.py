@@ -123,6 +123,6 @@ def _parts(graph: Graph, whole: Merged) -> dict[str, Mapping[str, Sequence[int]]
                 found[function.name] = {k.node: range(k.units) for k in inside}
     for module in (graph.meta.get("modules") or {}).get("modules") or ():
         own = [found[f] for f in module.get("functions") or () if f in found]
-        if own:
+        if own and "slug" in module:
             found[module["name"]] = found[module["slug"]] = {k: u for part in own for k, u in part.items()}
     return found

@@ -125,6 +125,7 @@ def test_what_is_not_modular_becomes_layers_and_says_so() -> None:
     assert after.meta["modules"]["says"].startswith("Not modular: n-cut")
     assert [f.name for f in after.functions] == ["layer_1", "layer_2"]
     assert "units. Silenced alone" in after.functions[0].doc
+    assert [m["functions"] for m in after.meta["modules"]["modules"]] == [["layer_1"], ["layer_2"]]
 
 
 @pytest.mark.parametrize("flat", [False, True])

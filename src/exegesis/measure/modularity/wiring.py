@@ -14,9 +14,9 @@ from torch import Tensor
 
 from exegesis.behavior import Argmax
 from exegesis.ir import Graph, Level
+from exegesis.measure import units as network_units
 from exegesis.measure.bench import Observed
 from exegesis.measure.modularity.graphs import Block, Layer, ModularityError, UnitGraph
-from exegesis.measure import units as network_units
 from exegesis.measure.units import MAPS, Layers, Units
 from exegesis.runtime import Executor
 
@@ -158,7 +158,9 @@ def _matrix(program: Graph, layers: Layers, tie: Tie) -> NDArray[np.float32] | N
         source = layers[tie.source - 1]
         owners = _owners(program, node.inputs[0], source)
         if owners is None or len(owners) != len(weight):
-            raise ModularityError(f"Map {tie.map!r} reads {len(weight)} values, which {source.units} units cannot have.")
+            raise ModularityError(
+                f"Map {tie.map!r} reads {len(weight)} values, which {source.units} units cannot have."
+            )
         summed = np.zeros((source.units, weight.shape[1]), dtype=np.float32)
         np.add.at(summed, owners, weight)
         return summed
@@ -173,7 +175,7 @@ def _matrix(program: Graph, layers: Layers, tie: Tie) -> NDArray[np.float32] | N
 
 
 def _owners(program: Graph, node_id: str, layer: network_units.Layer) -> Int[np.ndarray, " k"] | None:
-    """For each entry of a value that comes from a layer, which unit of it it belongs to; None where that is not said."""
+    """For each entry of a value that comes from a layer, its unit; None where that is not said."""
     node = program[node_id]
     if node_id in layer.nodes:
         return np.arange(layer.units)

@@ -131,6 +131,8 @@ class GroupModules:
         if isinstance(setting.fit.split, ArraySplit) and isinstance(setting.readout, Argmax):
             docs, records = self._units_of_layers(graph, setting)
         made = _with_layer_functions(graph, docs)
+        for layer in records:
+            layer["functions"] = [f.name for f in made.functions if layer["layer"] in f.nodes]
         record = {"modular": False, "says": says, "modules": records}
         attempts = tuple(Attempt(f.name, f"a function of {len(f.nodes)} nodes; {why}", True) for f in made.functions)
         attempts = attempts or (Attempt("layers", f"no layer is worth a function; {why}", False),)
