@@ -76,6 +76,7 @@ def verdict_of(graph: Graph, source: str, *, right: int = 1000) -> Verdict:
         sequences_exact=agreement,
         legible_share=1.0,
         opaque_bits=0.0,
+        unread_bits=0.0,
         lifted_bits=float(graph.meta["lifted_bits"]),
         code_lines=count_code_lines(source),
         numbers_in_code=3,

@@ -20,6 +20,7 @@ def verdict(right: int, seconds: float, splits: tuple[str, ...] = ("test", "long
         sequences_exact=agreement,
         legible_share=0.75,
         opaque_bits=25,
+        unread_bits=25,
         lifted_bits=100,
         code_lines=10,
         numbers_in_code=1,

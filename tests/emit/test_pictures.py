@@ -71,8 +71,9 @@ def test_the_report_shows_modules(modular: bool, programs: Mapping[str, Callable
     record = {"modular": modular, "says": "Cut <here>.", "modules": [module(), module(name="for b")]}
     cost = price(graph)
     figures = Figures(
-        legible_share=1 - cost.opaque_bits / cost.total_bits,
+        legible_share=1 - cost.unread_bits / cost.total_bits,
         opaque_bits=cost.opaque_bits,
+        unread_bits=cost.unread_bits,
         lifted_bits=cost.total_bits,
         agreement={},
         sequences_exact={},

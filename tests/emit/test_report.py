@@ -61,8 +61,9 @@ def verdict(graph: Graph, *, right: int = 995, seconds: float = 1.0) -> Verdict:
     figures = Figures(
         agreement={"test": proportion(right, 1000), "long": proportion(right, 1000)},
         sequences_exact={"test": proportion(90, 100)},
-        legible_share=1 - cost.opaque_bits / lifted,
+        legible_share=1 - cost.unread_bits / lifted,
         opaque_bits=cost.opaque_bits,
+        unread_bits=cost.unread_bits,
         lifted_bits=lifted,
         interchange={"shares": proportion(480, 500, 0.12)},
         code_lines=20,

@@ -22,6 +22,7 @@ def figures() -> Callable[..., Figures]:
             "necessity": {"resample": Measurement.proportion("answers that break", 300, 300, null_value=0.1)},
             "legible_share": 0.9,
             "opaque_bits": 100.0,
+            "unread_bits": 100.0,
             "lifted_bits": 1000.0,
             "code_lines": 40,
             "numbers_in_code": 12,

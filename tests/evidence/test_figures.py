@@ -28,9 +28,9 @@ def test_no_share_of_nothing(lifted: float) -> None:
 
 
 def test_a_share_that_does_not_follow_from_the_lengths_is_refused(figures: Callable[..., Figures]) -> None:
-    assert figures(opaque_bits=25.0, lifted_bits=100.0, legible_share=0.75).legible_share == 0.75
+    assert figures(unread_bits=25.0, lifted_bits=100.0, legible_share=0.75).legible_share == 0.75
     with pytest.raises(ValidationError, match=r"legible share of 0\.75, not 0\.95"):
-        figures(opaque_bits=25.0, lifted_bits=100.0, legible_share=0.95)
+        figures(unread_bits=25.0, lifted_bits=100.0, legible_share=0.95)
 
 
 def test_the_splits_do_not_change(figures: Callable[..., Figures]) -> None:

@@ -195,6 +195,23 @@ def test_a_program_that_nobody_raised_is_not_legible_at_all() -> None:
     assert legible_share(replace(lifted, meta={"lifted_bits": price(lifted).opaque_bits})) == 0
 
 
+def test_rounding_makes_shorter_and_no_clearer_except_where_it_leaves_zeros() -> None:
+    """A hundred reals, written as ninety whole numbers of steps and ten zeros."""
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(20, 5)).astype(np.float32)
+    counts = np.where(np.arange(100).reshape(20, 5) < 10, 0, np.clip(np.rint(4 * real), 1, 7)).astype(np.int8)
+    node = Node("x", "component.embed", ("tokens",), Type("real", (*BP, "=5")), tensors={"weight": "W"})
+    lifted = Graph((program()["tokens"], node), ("x",), {"W": real}, AXES)
+    lifted = replace(lifted, meta={"lifted_bits": price(lifted).opaque_bits})
+    steps = replace(node, attrs={"step": 0.25})
+    rounded = replace(lifted, nodes=(program()["tokens"], steps), tensors={"W": counts})
+    cost = price(rounded)
+    structure = structure_bits(steps, 1)
+    assert cost.unread_bits == pytest.approx(90 * 32 + structure)
+    assert cost.opaque_bits < 100 * 3 + 60 + structure
+    assert 0.05 < legible_share(rounded) < 0.1
+
+
 @pytest.mark.parametrize("bits", [None, 0, -1, float("nan"), float("inf"), True, "100"])
 def test_without_the_bits_of_the_lifted_program_there_is_no_share(bits: Any) -> None:
     with pytest.raises(GraphError, match="lifted_bits"):

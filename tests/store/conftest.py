@@ -11,6 +11,7 @@ def verdict() -> Verdict:
         sequences_exact={},
         legible_share=1.0,
         opaque_bits=0.0,
+        unread_bits=0.0,
         lifted_bits=10.0,
         code_lines=3,
         numbers_in_code=1,

@@ -65,7 +65,10 @@ def reading(readout: Readout) -> str:
 
 
 def _checks(verdict: Verdict) -> tuple[str, ...]:
+    figures = verdict.figures
     legible = f"Legible share: {percent(verdict.legible_share)}."
+    if figures.opaque_bits != figures.unread_bits:
+        legible += f" Rounded, all of it is {percent(figures.opaque_bits / figures.lifted_bits)} of the network's bits."
     measured = verdict.figures.agreement
     if not measured:
         return ("Not checked against the network.", legible)

@@ -26,13 +26,14 @@ TIMINGS = ("seconds", "peak_memory_mb", "stage_seconds", "seconds_to_decide")
 """The figures that differ between two runs of one seed."""
 
 
-def legible_share(opaque_bits: float, lifted_bits: float) -> float:
-    """The share of a network's description that no longer is opaque, ``1 - opaque_bits / lifted_bits``.
+def legible_share(unread_bits: float, lifted_bits: float) -> float:
+    """The share of a network's description that no longer is opaque, ``1 - unread_bits / lifted_bits``.
 
     Negative where the opaque parts cost more than the lifted program did.
 
     Args:
-        opaque_bits: description length of the parts nobody could explain, in bits.
+        unread_bits: description length of the parts nobody could explain, in bits, with rounded numbers at the
+            precision that they had: rounding makes them shorter and no clearer.
         lifted_bits: description length of the lifted program, in bits.
 
     Raises:
@@ -40,7 +41,7 @@ def legible_share(opaque_bits: float, lifted_bits: float) -> float:
     """
     if not lifted_bits > 0.0:
         raise ValueError(f"a lifted program has a positive description length, not {lifted_bits} bits")
-    return 1.0 - opaque_bits / lifted_bits
+    return 1.0 - unread_bits / lifted_bits
 
 
 class Attack(Record):
@@ -67,7 +68,8 @@ class Figures(Record):
         agreement: per split, the share of scored positions where program and network say the same.
         sequences_exact: per split, the share of inputs without any difference.
         legible_share: see :func:`legible_share`; checked against the two lengths it comes from.
-        opaque_bits, lifted_bits: description lengths, in bits.
+        opaque_bits, unread_bits, lifted_bits: description lengths, in bits: of what is opaque, of the same with
+            rounded numbers at the precision that they had, and of the lifted program.
         agreement_beyond: as ``agreement``, over the inputs that are shorter or longer than any training input.
         interchange: per variable, how often the network does what the program says after a swap of the whole variable,
             over the swaps after which the program says something else than before.
@@ -103,6 +105,7 @@ class Figures(Record):
     sequences_exact: Measurements
     legible_share: Finite
     opaque_bits: Bits
+    unread_bits: Bits
     lifted_bits: Bits
     agreement_beyond: Measurements = Field(default_factory=dict, validate_default=True)
     interchange: Measurements = Field(default_factory=dict, validate_default=True)
@@ -131,10 +134,10 @@ class Figures(Record):
 
     @model_validator(mode="after")
     def _share_follows_from_the_lengths(self) -> "Figures":
-        share = legible_share(self.opaque_bits, self.lifted_bits)
+        share = legible_share(self.unread_bits, self.lifted_bits)
         if abs(share - self.legible_share) > 1e-9 * max(1.0, abs(share)):
             raise ValueError(
-                f"{self.opaque_bits} opaque of {self.lifted_bits} lifted bits make a legible share of {share}, "
+                f"{self.unread_bits} unread of {self.lifted_bits} lifted bits make a legible share of {share}, "
                 f"not {self.legible_share}"
             )
         return self

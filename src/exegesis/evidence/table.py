@@ -45,8 +45,13 @@ def figure_rows(figures: Figures) -> list[Row]:
         rows.append(
             Row("attack", f"{attack.found} found", f"{attack.queries} queries, {attack.restarts} restarts{worst}")
         )
-    sizes = f"{figures.opaque_bits:.0f} of {figures.lifted_bits:.0f} bits are opaque"
+    sizes = f"{figures.unread_bits:.0f} of {figures.lifted_bits:.0f} bits are opaque"
     rows.append(Row("legible share", f"{figures.legible_share:.4f}", sizes))
+    if figures.opaque_bits != figures.unread_bits:
+        share = figures.opaque_bits / figures.lifted_bits
+        rows.append(
+            Row("description length", f"{share:.4f}", f"{figures.opaque_bits:.0f} bits, once numbers are rounded")
+        )
     if figures.code_lines is not None:
         numbers = f"{figures.numbers_in_code} numbers in the code, {figures.numbers_in_tensors} in tensors"
         rows.append(Row("lines of code", str(figures.code_lines), numbers))

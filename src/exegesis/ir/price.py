@@ -31,6 +31,9 @@ nodes read is paid once, by the first.
   nearly every value is another.
 
 Tensors are opaque at every level, and so is the structure of nodes below the symbolic level: nobody explained them.
+A weight that counts steps (`attrs["step"]`) is shorter than the reals it came from and no clearer: what is *unread* of
+it is each number that is not zero, at the 32 bits that it had. The legible share counts what is unread: rounding saves
+bits and explains nothing, numbers that became zero are gone.
 Names, documentation, provenance and alignments are free, since a program computes the same without them. This is the
 model part of a two-part code (minimum description length; Rissanen 1978, "Modeling by shortest data description").
 """
@@ -56,14 +59,15 @@ _MANY = 256
 
 @dataclass(frozen=True)
 class Bits:
-    """The bits of one node: what nobody could explain, and what can be read."""
+    """The bits of one node: what nobody could explain, what that would cost unrounded, and what can be read."""
 
     opaque: float = 0.0
+    unread: float = 0.0
     symbolic: float = 0.0
 
     @property
     def total(self) -> float:
-        """Both together."""
+        """What is opaque and what can be read."""
         return self.opaque + self.symbolic
 
 
@@ -72,12 +76,13 @@ class Price:
     """The bits of a program, and of each of its nodes by id."""
 
     opaque_bits: float
+    unread_bits: float
     symbolic_bits: float
     by_node: Mapping[str, Bits]
 
     @property
     def total_bits(self) -> float:
-        """Both together."""
+        """What is opaque and what can be read."""
         return self.opaque_bits + self.symbolic_bits
 
 
@@ -90,28 +95,32 @@ def price(graph: Graph) -> Price:
     paid: set[str] = set()
     by_node: dict[str, Bits] = {}
     for before, node in enumerate(graph.nodes):
-        opaque = 0.0
+        opaque = unread = 0.0
         for name in sorted(set(node.tensors.values()) - paid):
             if name not in graph.tensors:
                 raise GraphError(f"Node {node.id!r} names tensor {name!r}, which the graph does not hold.")
-            opaque += tensor_bits(graph.tensors[name])
+            bits = tensor_bits(graph.tensors[name])
+            opaque += bits
+            rounded = "step" in node.attrs and name == node.tensors.get("weight")
+            unread += FLOAT_BITS * np.count_nonzero(graph.tensors[name]) if rounded else bits
             paid.add(name)
         structure = structure_bits(node, before)
         if node.level in (Level.SYMBOLIC, Level.INPUT):
-            by_node[node.id] = Bits(opaque, structure)
+            by_node[node.id] = Bits(opaque, unread, structure)
         else:
-            by_node[node.id] = Bits(opaque + structure, 0.0)
+            by_node[node.id] = Bits(opaque + structure, unread + structure, 0.0)
     return Price(
         opaque_bits=math.fsum(b.opaque for b in by_node.values()),
+        unread_bits=math.fsum(b.unread for b in by_node.values()),
         symbolic_bits=math.fsum(b.symbolic for b in by_node.values()),
         by_node=by_node,
     )
 
 
 def legible_share(graph: Graph) -> float:
-    """1 − opaque bits / bits of the lifted program, which the lift leaves in `meta["lifted_bits"]`.
+    """1 − unread bits / bits of the lifted program, which the lift leaves in `meta["lifted_bits"]`.
 
-    1 means that nothing opaque is left. It is negative where a program has more opaque bits than what it came from.
+    1 means that nothing opaque is left. It is negative where a program has more unread bits than what it came from.
 
     Raises:
         GraphError: the graph does not say how long the lifted program was.
@@ -119,7 +128,7 @@ def legible_share(graph: Graph) -> float:
     lifted = graph.meta.get("lifted_bits")
     if isinstance(lifted, bool) or not isinstance(lifted, int | float) or not math.isfinite(lifted) or lifted <= 0:
         raise GraphError(f"The legible share needs the bits of the lifted program; meta['lifted_bits'] is {lifted!r}.")
-    return 1.0 - price(graph).opaque_bits / lifted
+    return 1.0 - price(graph).unread_bits / lifted
 
 
 def tensor_bits(tensor: Array) -> float:

@@ -82,6 +82,7 @@ def first_verdict(
         task_accuracy=accuracy,
         legible_share=legible_share(graph),
         opaque_bits=cost.opaque_bits,
+        unread_bits=cost.unread_bits,
         lifted_bits=float(graph.meta["lifted_bits"]),
         code_lines=size.lines,
         numbers_in_code=size.numbers,

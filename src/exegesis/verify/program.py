@@ -124,8 +124,9 @@ class Judged:
         held = {name for node in self.graph.nodes for name in node.tensors.values()}  # not the bases of alignments
         sizes: dict[str, Any] = {
             "opaque_bits": cost.opaque_bits,
+            "unread_bits": cost.unread_bits,
             "lifted_bits": lifted,
-            "legible_share": legible_share(cost.opaque_bits, lifted),
+            "legible_share": legible_share(cost.unread_bits, lifted),
             "numbers_in_tensors": sum(int(self.graph.tensors[name].size) for name in held),
         }
         if self.before is not None:
