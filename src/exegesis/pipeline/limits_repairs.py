@@ -25,6 +25,7 @@ from exegesis.runtime.answers import batch_inputs, read_answers
 
 _TOKENS = 8192  # per batch: attention patterns of all heads are held at once
 _ROWS = 150  # with failures, and as many without
+_HARMLESS = 0.1  # of right answers; what breaks more is no repair
 _OTHERS = 8  # sets of other heads that are given the same attention
 
 Looks = Callable[[SequenceBatch], Tensor]
@@ -101,9 +102,11 @@ class Repair:
 
     @property
     def telling(self) -> bool:
-        """Whether it names a cause: beyond what it breaks, it mends at least a quarter of what other heads leave."""
+        """Whether it names a cause: beyond what it breaks, it mends at least a quarter of what other heads leave, and
+        it breaks few right answers. One that breaks many does no more than tell the head the answer.
+        """
         others = max(0.0, self.others or 0.0)
-        return self.share - self.harm - others >= 0.25 * (1 - others)
+        return self.harm < _HARMLESS and self.share - self.harm - others >= 0.25 * (1 - others)
 
 
 @dataclass
