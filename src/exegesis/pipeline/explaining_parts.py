@@ -20,6 +20,7 @@ from exegesis.explain.inputs import read_inputs
 from exegesis.explain.parts import Member, Part, ProgramModule, TokenProgram, part_of, program_parts
 from exegesis.explain.target import Distance, Explained, TargetError, Unit
 from exegesis.ir import Graph, InputError, graph_record
+from exegesis.ir.archive import load_graph
 from exegesis.pipeline.subjects import Subject, subject
 from exegesis.runtime import Network
 from exegesis.store import digest_arrays, digest_json
@@ -114,11 +115,21 @@ def part_of_program(
     Raises:
         InputError: no such part (the sentence lists those that there are), or a file that says something else.
     """
-    there = subject(network, behavior, seed=seed)
     if modules is not None:
+        there = subject(network, behavior, seed=seed)  # of a run with its layers whole, as `exegesis modules` saw them
         return PartOf(there, part_of(_modules(modules, there.graph), name), True)
+    there = _subject(network, behavior, seed)
     part = part_of(program_parts(there.graph), name)
     return PartOf(there, part, part.members[0].head is not None)
+
+
+def _subject(network: Source, behavior: Behavior | str | Path, seed: int) -> Subject:
+    """The program of a run as it is, at whatever level; a network as lifted."""
+    if not (isinstance(network, str | Path) and (Path(network) / "program.json").is_file()):
+        return subject(network, behavior, seed=seed)
+    signal = behavior if isinstance(behavior, Behavior) else Behavior.load(behavior)
+    split = "test" if "test" in signal.splits else next(iter(signal.splits))
+    return Subject(Path(network).name, load_graph(Path(network)), signal, split)
 
 
 def _modules(path: Path, graph: Graph) -> list[Part]:
