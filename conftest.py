@@ -27,7 +27,7 @@ def run_console(example: Example) -> str | None:
     environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     for command, expected in commands:
         result = subprocess.run(
-            shlex.split(command), env=environment, capture_output=True, text=True, timeout=300, check=False
+            shlex.split(command), env=environment, capture_output=True, text=True, timeout=900, check=False
         )
         if result.returncode != 0:
             return f"$ {command}\nexit code {result.returncode}\n{result.stdout}{result.stderr}"

@@ -1,9 +1,11 @@
 """Times as people write them, and stages that share them."""
 
+import time
+
 import pytest
 
 from exegesis.ir import InputError
-from exegesis.verify.budget import Budget, seconds_of
+from exegesis.verify.budget import Budget, computing_clock, seconds_of
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,14 @@ def test_a_share_of_what_is_left() -> None:
     assert deadline.first(1.0).at == 110.0
     now[0] = 120.0
     assert deadline.first(0.5).over
+
+
+def test_waiting_for_others_hardly_counts() -> None:
+    clock = computing_clock()
+    time.sleep(0.4)
+    waited = clock()
+    assert 0.05 <= waited < 0.2
+    until = time.thread_time() + 0.3
+    while time.thread_time() < until:
+        pass
+    assert clock() >= 0.3

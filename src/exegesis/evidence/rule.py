@@ -73,7 +73,7 @@ class VerdictRule(Record):
     necessity: Bound | None = Bound(at_least=0.8, lower_at_least=0.7)
     substance: Substance | None = None
     weakest_status: Status = Status.TESTED
-    min_legible_share: Finite = 0.01
+    min_legible_share: Finite = 0.1
 
     @classmethod
     def for_splits(cls, splits: Iterable[str]) -> "VerdictRule":

@@ -25,7 +25,7 @@ def verify(
     ],
     behavior: Annotated[Path | None, BEHAVIOR] = None,
     budget: Annotated[
-        str, typer.Option("--budget", metavar="TIME", help="How long it may take, e.g. 30s or 2m.")
+        str, typer.Option("--budget", metavar="TIME", help="How long it may compute, e.g. 30s or 2m.")
     ] = "2m",
     seed: Annotated[int, SEED] = 0,
     save: Annotated[
