@@ -21,8 +21,8 @@ Clock = Callable[[], float]
 def computing_clock() -> Clock:
     """A clock that counts the seconds in which this thread computes, from 0 on.
 
-    What a verdict says must not depend on what else a machine does meanwhile. Where others compute for the thread and it
-    waits (some accelerators), an eighth of the time on the wall counts at least.
+    What a verdict says must not depend on what else a machine does meanwhile. Where others compute for the thread while
+    it waits (some accelerators), an eighth of the time on the wall counts at least.
     """
     computing, wall = time.thread_time(), time.monotonic()
     return lambda: max(time.thread_time() - computing, (time.monotonic() - wall) / _BUSIEST)
