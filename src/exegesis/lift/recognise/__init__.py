@@ -18,6 +18,7 @@ from exegesis.lift.recognise import (
     projections,
     recurrent,
     residuals,
+    signals,
 )
 
 RECOGNISERS: tuple[Callable[[Bench], int], ...] = (
@@ -26,6 +27,7 @@ RECOGNISERS: tuple[Callable[[Bench], int], ...] = (
     activations.recognise,  # formulas of many elementwise ops, before any of these is taken for a scaling
     attention.recognise,  # products of two values; says where queries, keys and values are read
     embeddings.recognise,
+    signals.recognise,  # as pictures one row high
     images.recognise,
     projections.recognise,  # affine maps between what the recognisers above have found
     residuals.recognise,  # sums of what these write
