@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -35,6 +36,7 @@ def main(models: Path = DEFAULT) -> None:
     table = Table("what", "images", "image steps per second", "beside the bare loop")
     runs: list[tuple[str, int, Callable[[int], None]]] = [("bare loop: pixels, a move", 1, _bare(network, 1))]
     runs.append(("bare loop, batched by hand", 32, _bare(network, 32)))
+    runs.append(("bare loop: pixels; moved, turned, scaled, noise", 1, _bare(network, 1, whole=True)))
     for label, jitter, spectral in (
         ("exegesis: pixels, the same move", SHIFT, False),
         ("exegesis: pixels; moved, turned, scaled, noise", Jitter(), False),
@@ -53,8 +55,8 @@ def main(models: Path = DEFAULT) -> None:
     Console(width=110).print(table)
 
 
-def _bare(network: Network, count: int) -> Callable[[int], None]:
-    """What one would write: the logit of a class, Adam on pixels, a random roll."""
+def _bare(network: Network, count: int, whole: bool = False) -> Callable[[int], None]:
+    """What one would write: the logit of a class, Adam on pixels, a random roll; or the whole of our transforms."""
 
     def run(steps: int) -> None:
         module = copy.deepcopy(network.module).requires_grad_(False)
@@ -63,14 +65,29 @@ def _bare(network: Network, count: int) -> Callable[[int], None]:
         generator = torch.Generator().manual_seed(0)
         own = torch.arange(count) % 10
         for _ in range(steps):
-            move = torch.randint(-1, 2, (2,), generator=generator).tolist()
             optimizer.zero_grad()
-            shown = torch.sigmoid(image).roll(tuple(move), (2, 3))
+            shown = torch.sigmoid(image)
+            if whole:
+                shown = _transformed(shown, generator)
+            else:
+                shown = shown.roll(tuple(torch.randint(-1, 2, (2,), generator=generator).tolist()), (2, 3))
             loss = -module(shown)[torch.arange(count), own].sum()
             loss.backward()
             optimizer.step()
 
     return run
+
+
+def _transformed(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Up to 5 % moved, 5° turned, 5 % scaled, and noise, as one would write it."""
+    angle, zoom, *move = (2 * torch.rand((4, len(x)), generator=generator) - 1) * torch.tensor(
+        [[0.0873], [0.05], [0.1], [0.1]]
+    )
+    cos, sin = (1 + zoom) * angle.cos(), (1 + zoom) * angle.sin()
+    theta = torch.stack([torch.stack([cos, -sin, move[0]], 1), torch.stack([sin, cos, move[1]], 1)], 1)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    moved = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    return moved + 0.05 * torch.randn(x.shape, generator=generator)
 
 
 def _ours(network: Network, x: torch.Tensor, count: int, jitter: Jitter, spectral: bool) -> Callable[[int], None]:

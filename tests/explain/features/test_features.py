@@ -14,6 +14,7 @@ from exegesis.behavior import Argmax, Behavior
 from exegesis.explain.core import Status
 from exegesis.explain.features import Canvas, Climb, Feature, Jitter, Layer, Wanted, gallery, maximise, visualise
 from exegesis.explain.features.matching import rank_correlations, receptive_field
+from exegesis.explain.features.optimise import Adam
 from exegesis.explain.model import NotDifferentiableError
 from exegesis.explain.target import TargetError
 from exegesis.ir import InputError
@@ -156,6 +157,29 @@ def test_jitter_moves_and_is_differentiable() -> None:
     assert bool((slope != 0).any())
     still = Jitter(0.0, 0.0, 0.0, 0.0)(x, torch.Generator(), 1.0)
     torch.testing.assert_close(still, x)
+
+
+def test_transforms_drawn_in_blocks_are_fresh_and_as_many_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.rand(2, 1, 8, 8)
+    monkeypatch.setattr("exegesis.explain.features.jitter.BLOCK", 3 * x.numel())
+    for jitter in (Jitter(), Jitter(0.3, 0.0, 0.0, 0.1)):
+        moved = [move(x) for move in jitter.drawn(x, 8, torch.Generator().manual_seed(0), 1.0)]
+        assert len(moved) == 8
+        assert len({float(one.sum()) for one in moved}) == 8
+    rolled = [move(x) for move in Jitter(0.3, 0.0, 0.0, 0.0).drawn(x, 8, torch.Generator().manual_seed(0), 1.0)]
+    assert all(torch.equal(one.flatten().sort().values, x.flatten().sort().values) for one in rolled)
+
+
+def test_adam_is_adam() -> None:
+    mine, theirs = torch.ones(5), torch.ones(5, requires_grad=True)
+    adam, reference = Adam(mine, 0.05), torch.optim.Adam([theirs], lr=0.05)
+    draws = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        slope = torch.randn(5, generator=draws)
+        theirs.grad = slope.clone()
+        adam.step(slope)
+        reference.step()
+    torch.testing.assert_close(mine, theirs.detach())
 
 
 def test_the_field_of_a_convolution() -> None:

@@ -220,7 +220,7 @@ def test_images_of_one_channel_have_no_colours(clean: Case) -> None:
 
 def test_other_behaviours_are_refused(clean: Case) -> None:
     values = Behavior.from_arrays("v", {"train": (np.ones((20, 4), np.float32), np.ones(20))}, Value(0.1))
-    with pytest.raises(InputError, match="does not sort arrays into classes"):
+    with pytest.raises(InputError, match="has no classes; this can be asked only of networks that sort arrays"):
         Samples.of(clean.network, values)
     same = Behavior.from_arrays("s", {"train": (np.ones((20, 1, 12, 12), np.float32), np.zeros(20, int))}, Argmax())
     with pytest.raises(InputError, match="same number everywhere"):

@@ -53,8 +53,13 @@ def anchor(
         seed: of the draws.
 
     Raises:
-        InputError: no such row, or a behaviour without classes.
+        InputError: no such row, a behaviour over tokens, or one without classes.
     """
+    if behavior.is_sequence:
+        raise InputError(
+            f"Anchors hold numbers of arrays; behaviour {behavior.name} is over tokens, where minimal counterfactuals "
+            "(--turn) and token importance tell which letters decide."
+        )
     samples = Samples.of(network, behavior, seed=seed)
     (one,) = read_inputs(behavior, split, [row])
     assert one.x is not None

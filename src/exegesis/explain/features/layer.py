@@ -116,19 +116,29 @@ class Wanted:
         Raises:
             TargetError: a place that does not exist, or another number of units.
         """
+        return self._at_place(values) @ self.vectors.T
+
+    def along_own(self, values: Float[Tensor, "n units ..."], variants: int) -> Float[Tensor, " n"]:
+        """How strongly each input excites its own direction, with so many inputs in a row for each direction.
+
+        Raises:
+            TargetError: as above.
+        """
+        own = self.vectors if variants == 1 else self.vectors.repeat_interleave(variants, 0)
+        return (self._at_place(values) * own).sum(1)
+
+    def _at_place(self, values: Tensor) -> Float[Tensor, "n units"]:
         if values.shape[1] != self.vectors.shape[1]:
             raise TargetError(
                 f"Directions of {self.vectors.shape[1]} numbers do not fit a layer of {values.shape[1]} units."
             )
-        flat = values
         if values.ndim == 4:
             height, width = values.shape[2:]
             if self.place is None:
-                flat = values.mean((2, 3))
-            elif 0 <= self.place[0] < height and 0 <= self.place[1] < width:
-                flat = values[:, :, self.place[0], self.place[1]]
-            else:
-                raise TargetError(f"There is no place {self.place}: the layer's values are {height} × {width}.")
-        elif self.place is not None:
+                return values.mean((2, 3))
+            if 0 <= self.place[0] < height and 0 <= self.place[1] < width:
+                return values[:, :, self.place[0], self.place[1]]
+            raise TargetError(f"There is no place {self.place}: the layer's values are {height} × {width}.")
+        if self.place is not None:
             raise TargetError(f"There is no place {self.place}: the layer's values have no places.")
-        return flat @ self.vectors.T
+        return values

@@ -110,8 +110,9 @@ class Samples:
             InputError: another kind of behaviour, fewer than two classes, or too few inputs.
         """
         if behavior.is_sequence or not isinstance(behavior.readout, Argmax):
+            what = "is over tokens" if behavior.is_sequence else "has no classes"
             raise InputError(
-                f"Behaviour {behavior.name} does not sort arrays into classes, so that no shortcut can be sought."
+                f"Behaviour {behavior.name} {what}; this can be asked only of networks that sort arrays into classes."
             )
         search, held_out = two_splits(behavior, seed)
         search, held_out = search.take(limit, seed), held_out.take(limit, seed + 1)

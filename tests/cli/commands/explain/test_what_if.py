@@ -42,3 +42,19 @@ def test_one_question_at_a_time(exegesis: Command) -> None:
     shown = exegesis("explain", "what-if", "zoo:digits", "--importance", "--tree", "4")
     assert shown.code == 2
     assert "Choose one of" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--anchor", "0"), "Anchors hold numbers of arrays; behaviour majority is over tokens"),
+        (("--tree", "4"), "Behaviour majority is over tokens; this can be asked only"),
+        (("--importance",), "no features of a table"),
+    ],
+)
+def test_what_makes_no_sense_of_tokens_says_so(exegesis: Command, arguments: tuple[str, ...], said: str) -> None:
+    shown = exegesis("explain", "what-if", "zoo:majority", *arguments)
+    assert shown.code == 2
+    assert said in shown.err
+    assert "shortcut" not in shown.err
+    assert len(shown.err.strip().splitlines()) == 1
