@@ -5,10 +5,11 @@
     python -m benchmarks.decompile drasp/sort tracr/reverse --json
 
 Every network is decompiled by the command line in a process of its own, with the default preset; seconds are wall time
-of that process, MiB its peak. `test` and `long`, each with its share of exact sequences, are measured by
-../shared/score.py, which knows nothing of exegesis, on the files of the run. That script calls `torch.flatnonzero`,
-which torch does not have; it is run as it is, with this one function supplied. Networks of the zoo are no folders that
-it knows: theirs is our own measurement of the emitted text against the module.
+of that process, `cpu` those of its processor (which a busy machine changes less), MiB its peak. `test` and `long`, each
+with its share of exact sequences, are measured by ../shared/score.py, which knows nothing of exegesis, on the files of
+the run. That script calls `torch.flatnonzero`, which torch does not have; it is run as it is, with this one function
+supplied. Networks of the zoo are no folders that it knows: theirs is our own measurement of the emitted text against
+the module.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -54,9 +56,9 @@ def row(name: str, budget: str, programs: Path | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         network, behavior = arguments(name)
-        began = time.perf_counter()
+        began, before = time.perf_counter(), processor_seconds()
         made = exegesis("decompile", network, *behavior, "--out", str(run), "--quiet")
-        seconds = time.perf_counter() - began
+        seconds, computing = time.perf_counter() - began, processor_seconds() - before
         if made.returncode:
             return {"network": name, "failed": made.stderr.strip().splitlines()[-1:] or ["?"], "seconds": seconds}
         judged = exegesis("verify", str(run), "--network", network, *behavior, "--budget", budget, "--json")
@@ -76,8 +78,15 @@ def row(name: str, budget: str, programs: Path | None) -> dict[str, Any]:
             "interchange": interchange(verdict),
             "proved": any(c["status"] == "proved" for c in verdict.get("claims", [])),
             "seconds": seconds,
+            "processor_seconds": computing,
             "peak_mb": first["peak_memory_mb"],
         }
+
+
+def processor_seconds() -> float:
+    """What the processes that have ended so far have computed."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def arguments(name: str) -> tuple[str, list[str]]:
@@ -138,6 +147,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
         "joint (null)",
         "holds",
         "s",
+        "cpu",
         "MiB",
     ):
         shown.add_column(column, justify="left" if column == "network" else "right")
@@ -151,7 +161,9 @@ def table(rows: list[dict[str, Any]]) -> Table:
         joint = "–" if swap is None else f"{swap[0]:.3f}" + ("" if swap[1] is None else f" ({swap[1]:.2f})")
         word = {True: "yes", False: "no", None: "?"}[r["holds"]] + (", proved" if r["proved"] else "")
         sizes = (f"{r['legible']:.4f}", str(r["lines"]), str(r["tensors"]), joint, word)
-        shown.add_row(r["network"], *cells, *sizes, f"{r['seconds']:.1f}", f"{r['peak_mb']:.0f}")
+        shown.add_row(
+            r["network"], *cells, *sizes, f"{r['seconds']:.1f}", f"{r['processor_seconds']:.1f}", f"{r['peak_mb']:.0f}"
+        )
     return shown
 
 

@@ -96,6 +96,8 @@ SEPARATED = node("separated", "where", ("all", "tokens"), SELECTOR, values=[3], 
 EARLY = node("early", "where", ("back", "place"), SELECTOR, values=[3, 4, 5], negated=False)
 VALUES = node("values", "relabel", ("tokens",), TOKEN, table=[[3, -1]])
 LEAST = node("least", "extreme", ("all", "values"), SELECTOR, which="smallest")
+MARKS = node("marks", "where", ("all", "tokens"), SELECTOR, values=[0, 3], negated=False)
+LAST = node("last", "nearest", ("marks",), SELECTOR, which="latest")
 EITHER = node("either", "otherwise", ("separated", "back"), SELECTOR)
 
 
@@ -109,6 +111,12 @@ EITHER = node("either", "otherwise", ("separated", "back"), SELECTOR)
             (BACK, SEPARATED, EITHER),
             "sep_or_2_back_token",
             "once sep",
+        ),
+        (
+            node("new", "copy", ("last", "tokens"), TOKEN),
+            (MARKS, LAST),
+            "latest_a_or_sep",
+            "The latest of a and sep so far.",
         ),
         (
             node("new", "copy", ("least", "tokens"), TOKEN),

@@ -21,6 +21,7 @@ from exegesis.passes.raising.selectors.everywhere import everywhere
 from exegesis.passes.raising.selectors.first import first
 from exegesis.passes.raising.selectors.gated import gated
 from exegesis.passes.raising.selectors.greatest import greatest
+from exegesis.passes.raising.selectors.latest import latest
 from exegesis.passes.raising.selectors.match import match
 from exegesis.passes.raising.selectors.order import order
 from exegesis.passes.raising.selectors.pairwise import pairwise
@@ -179,6 +180,21 @@ def test_greatest(hand: Any, largest: bool, ignored: set[int], causal: bool) -> 
     assert explained(draft, found[0], patterns, tokens)
 
 
+@pytest.mark.parametrize("values", [{2, 5}, set(range(LETTERS)) - {3}])
+def test_latest(hand: Any, values: set[int]) -> None:
+    tokens = strings(9, 14)
+    patterns = attention(tokens, lambda string, q, k: float(string[k] in values) * float(np.exp(8.0 * k)))
+    head, draft = shown(hand, patterns, tokens)
+    assert any(explained(draft, s, patterns, tokens) for s in latest(head, draft))
+
+
+def test_a_set_looked_at_evenly_has_no_latest(hand: Any) -> None:
+    tokens = strings()
+    patterns = attention(tokens, lambda string, q, k: float(string[k] in {2, 5}))
+    head, draft = shown(hand, patterns, tokens)
+    assert latest(head, draft) == []
+
+
 def test_a_mild_preference_for_the_greater_is_none(hand: Any) -> None:
     tokens = strings()
     patterns = attention(tokens, lambda string, q, k: 1.0 + 0.2 * string[k])
@@ -317,7 +333,7 @@ def test_attention_without_a_rule_is_refused(hand: Any, idiom: Any, seed: int, c
 
 
 def test_every_idiom_is_tested_here() -> None:
-    known = {asides, everywhere, back, first, gated, match, order, greatest, where, pairwise, resting, phases}
+    known = {asides, everywhere, back, first, gated, match, order, greatest, where, latest, pairwise, resting, phases}
     assert {*SELECTORS, *PARTITIONS} == known
 
 
@@ -336,6 +352,7 @@ def test_every_idiom_is_deterministic_leaves_its_head_alone_and_drafts_what_the_
         lambda string, q, k: 2.0 if (string[q], string[k]) == (1, 2) else 1.0,
         lambda string, q, k: k == (q - 1 if string[q] < 3 and q else 0),
         lambda string, q, k: string[k] == 2 if 2 in string[: q + 1] else k == max(q - 1, 0),
+        lambda string, q, k: (string[k] in {2, 5}) * float(np.exp(8.0 * k)),
     ]
     drafted = 0
     for rule in rules:

@@ -159,7 +159,7 @@ def copied_from_somewhere(graph: Graph, node: Node, labels: Labels) -> Named | N
 
 
 def _behind_or_at(graph: Graph, selector: Node, labels: Labels, what: str) -> Named | None:
-    """`copy(where(back(k), place), v)` and `copy(otherwise(where(…, v, {c}), back(k)), v)`."""
+    """Copies from `where(back(k), place)`, `nearest(where(…))` and `otherwise(where(…, v, {c}), back(k))`."""
     match selector.op:
         case "symbolic.where" if graph[selector.inputs[0]].op == "symbolic.back" and not selector.attrs["negated"]:
             by, places = graph[selector.inputs[0]].attrs["by"], selector.attrs["values"]
@@ -167,6 +167,12 @@ def _behind_or_at(graph: Graph, selector: Node, labels: Labels, what: str) -> Na
             if graph[selector.inputs[1]].op in PLACES and by:
                 sentence = f"The {in_words(what)} {by} positions back, where that is one of the positions {span}."
                 return Named(f"{what}_{by}_back", f"{what}_{by}_back", sentence)
+        case "symbolic.nearest" if (among := graph[selector.inputs[0]]).op == "symbolic.where":
+            which, values = selector.attrs["which"], [labels.token(v) for v in among.attrs["values"]]
+            if labels.of(among.inputs[1]) == "tokens" and len(values) <= 3:
+                of = "of all but" if among.attrs["negated"] else "of"
+                name = f"{which}_{'but_' if among.attrs['negated'] else ''}{'_or_'.join(values)}"
+                return Named(name, name, f"The {which} {of} {' and '.join(values)} so far.")
         case "symbolic.otherwise":
             first, rest = (graph[i] for i in selector.inputs)
             if first.op == "symbolic.where" and rest.op == "symbolic.back" and len(first.attrs["values"]) == 1:

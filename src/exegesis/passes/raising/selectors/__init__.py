@@ -17,6 +17,7 @@ from exegesis.passes.raising.selectors.everywhere import everywhere
 from exegesis.passes.raising.selectors.first import first
 from exegesis.passes.raising.selectors.gated import gated
 from exegesis.passes.raising.selectors.greatest import greatest
+from exegesis.passes.raising.selectors.latest import latest
 from exegesis.passes.raising.selectors.match import match
 from exegesis.passes.raising.selectors.order import order
 from exegesis.passes.raising.selectors.pairwise import pairwise
@@ -36,6 +37,7 @@ SELECTORS: tuple[SelectorIdiom, ...] = (
     order,
     greatest,
     where,
+    latest,
     pairwise,
 )
 

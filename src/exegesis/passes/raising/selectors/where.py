@@ -24,18 +24,30 @@ def where(head: HeadView, draft: Draft) -> list[str]:
         if len(present) < 2:
             continue
         strength = preference[present]
-        order = strength.argsort(descending=True)
-        gaps = strength[order][:-1] - strength[order][1:]
-        cut = int(gaps.argmax())
-        if gaps[cut] > torch.tensor(_RATIO).log():
-            inside = sorted((present[order[: cut + 1]] - 1).tolist())
-            outside = sorted((present[order[cut + 1 :]] - 1).tolist())
-            values, negated = (inside, False) if len(inside) <= len(outside) else (outside, True)
-            if len(values) <= _MOST_VALUES:
-                attrs = {"values": values, "negated": negated}
-                found.append(draft.add("symbolic.where", [everywhere, name], SELECTOR, attrs, hint=f"where_{name}"))
+        for values, negated in standing_out(present, strength):
+            attrs = {"values": values, "negated": negated}
+            found.append(draft.add("symbolic.where", [everywhere, name], SELECTOR, attrs, hint=f"where_{name}"))
         found += _weighed(draft, everywhere, name, present, strength)
     return found
+
+
+def standing_out(present: torch.Tensor, strength: torch.Tensor) -> list[tuple[list[int], bool]]:
+    """The set of categories that a head prefers by far, or that of all others with True, whichever is shorter; nothing
+    where no set stands out or it would be long.
+
+    Args:
+        present: at least two categories that occur, counted from 1 (0 is “none”), [k].
+        strength: log weights of theirs, [k].
+    """
+    order = strength.argsort(descending=True)
+    gaps = strength[order][:-1] - strength[order][1:]
+    cut = int(gaps.argmax())
+    if gaps[cut] <= torch.tensor(_RATIO).log():
+        return []
+    inside = sorted((present[order[: cut + 1]] - 1).tolist())
+    outside = sorted((present[order[cut + 1 :]] - 1).tolist())
+    values, negated = (inside, False) if len(inside) <= len(outside) else (outside, True)
+    return [(values, negated)] if len(values) <= _MOST_VALUES else []
 
 
 def _weighed(draft: Draft, everywhere: str, name: str, present: torch.Tensor, strength: torch.Tensor) -> list[str]:
