@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from exegesis.behavior import Argmax, ArraySplit
 from exegesis.emit import About, emit_program
 from exegesis.ir import Graph
-from exegesis.lift import lift
+from exegesis.lift import LiftError, lift
+from exegesis.lift.recognise import recurrent
 from exegesis.measure import Lesion, Units
 from exegesis.runtime import Executor
 
@@ -96,9 +97,64 @@ def test_the_length_is_fixed_and_said_to_be() -> None:
     assert {shape[1] for shape in lifted.certificate.shapes} == {5}
 
 
-def test_both_directions_stay_as_torch_has_them() -> None:
-    graph = check_exact(Layer("GRU", both=True))
-    assert "tensor.aten.gru.input" in {n.op for n in graph.nodes}
+@pytest.mark.parametrize(
+    ("kind", "options"), [("RNN", {}), ("GRU", {"every": True}), ("LSTM", {"layers": 2}), ("GRU", {"bias": False})]
+)
+def test_both_directions_are_two_layers_side_by_side(kind: str, options: dict[str, bool]) -> None:
+    graph = check_exact(Layer(kind, both=True, **options))
+    assert all(n.op.startswith(("component.", "input.")) for n in graph.nodes)
+    states = {n.attrs["state"] for n in graph.nodes if "state" in n.attrs}
+    assert len(states) == 2 * options.get("layers", 1) * (2 if kind == "LSTM" else 1)
+    assert graph["both"].op == "component.join"
+
+
+class Ends(nn.Module):
+    """Reads steps that come before the batch, in both directions; what both ends with decides."""
+
+    def __init__(self, *, mean: bool = False, memory: bool = False) -> None:
+        super().__init__()
+        self.rnn, self.out = nn.LSTM(5, 6, bidirectional=True), nn.Linear(12, 3)
+        self.mean, self.memory = mean, memory
+
+    def forward(self, x: Tensor) -> Tensor:
+        states, lasts = self.rnn(x.transpose(0, 1))
+        last = lasts[1 if self.memory else 0]
+        return self.out(states.mean(0) if self.mean else torch.cat([last[0], last[1]], 1))
+
+
+@pytest.mark.parametrize("options", [{}, {"mean": True}, {"memory": True}])
+def test_last_states_of_both_directions_with_steps_first(options: dict[str, bool]) -> None:
+    graph = check_exact(Ends(**options))
+    assert all(n.op.startswith(("component.", "input.")) for n in graph.nodes)
+
+
+def test_steps_in_the_wrong_direction_are_found_by_the_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = recurrent._read
+    monkeypatch.setattr(recurrent, "_read", lambda steps, reads, level: read(steps, sorted(reads), level))
+    with pytest.raises(LiftError):
+        lift(Layer("GRU", both=True), (X,))
+
+
+class Words(nn.Module):
+    """Ids, an embedding, and a recurrent layer that decides at its last step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.rnn, self.out = nn.Embedding(11, 5), nn.GRU(5, 6, batch_first=True), nn.Linear(6, 3)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return self.out(self.rnn(self.embed(input_ids))[0][:, -1])
+
+
+def test_recurrent_layers_over_ids() -> None:
+    network = Words().eval()
+    graph = lift(network, (torch.randint(0, 11, (4, 6)),)).graph
+    ids = torch.randint(0, 11, (7, 6))
+    with torch.no_grad():
+        expected = network(ids)
+    found = Executor(graph).run({"tokens": ids})[graph.outputs[0]]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert all(n.op.startswith(("component.", "input.")) for n in graph.nodes)
 
 
 def test_units_of_a_recurrent_layer_are_its_gates_and_its_state() -> None:

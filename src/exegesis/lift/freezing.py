@@ -245,7 +245,7 @@ class _Typist:
                 names = ("batch", "channel", "height", "width")
             case "constant" if len(shape) == 2:
                 return (first[0], self._axis("hidden", shape[-1]))
-            case "flatten":
+            case "flatten" | "join" if len(shape) == 2:
                 return (first[0], self._axis("feature", shape[-1]))
             case "add":
                 return max(

@@ -1,4 +1,4 @@
-"""What is left between recognised parts: scaling by a number, products of streams of neurons, picking a position."""
+"""What is left between recognised parts: scaling by a number, products of streams of neurons, picks, vectors joined."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ MAKER = "lift.elementwise"
 
 
 def recognise(bench: Bench) -> int:
-    """Replaces scalings, gates and picks of values that depend on the data."""
+    """Replaces scalings, gates, picks and joins of values that depend on the data."""
     count = 0
     for cell in bench.cells():
         if cell.id not in bench or cell.id in bench.keep or cell.target is None or cell.shape is None:
             continue
         if not bench.data(cell.id) - {"positions"}:
             continue
-        if (made := _scaling(bench, cell) or _gate(bench, cell) or _pick(bench, cell)) is not None:
+        made = _scaling(bench, cell) or _gate(bench, cell) or _pick(bench, cell) or _join(bench, cell)
+        if made is not None:
             bench.replace(cell.id, bench.add(made))
             count += 1
     bench.prune()
@@ -96,3 +97,13 @@ def _pick(bench: Bench, cell: Cell) -> Cell | None:
         return None
     axis = cell.args[1] % len(x.shape)
     return _made(bench, cell, (x,), "pick", {"axis": axis, "at": cell.args[2]}) if axis > 0 else None
+
+
+def _join(bench: Bench, cell: Cell) -> Cell | None:
+    """Vectors of an input one after another: those that a component gives, which have no other axis than the batch."""
+    if cell.op != "aten.cat.default" or len(cell.shape or ()) != 2 or cell.arg(1, "dim", 0) not in (1, -1):
+        return None
+    parts = [bench[r.id] for r in cell.args[0]]
+    if not all(p.is_real and p.is_component and p.shape and len(p.shape) == 2 for p in parts):
+        return None
+    return _made(bench, cell, tuple(parts), "join", {"axis": 1})

@@ -1,8 +1,8 @@
 """Recurrent layers and cells (RNN, GRU, LSTM), step by step: gates as named affine maps and pointwise products.
 
 All steps share their weights. What a step hands to the next is marked as a state (`state`), so that later readers find
-the units of the layer again. Layers that read in both directions, or that start from a state of the caller's, stay as
-torch has them.
+the units of the layer again. A layer that reads in both directions is two, whose states are joined at every step.
+Layers that start from a state of the caller's stay as torch has them.
 
 The formulas are those of torch's documentation of `nn.RNN`, `nn.GRU` and `nn.LSTM`; where two biases are added, one is
 kept.
@@ -162,45 +162,82 @@ def _layer(bench: Bench, cell: Cell) -> bool:
     if cell.name not in kinds or not cell.op.endswith(".input"):
         return False
     source, start, given, biased, layers, _, _, both_ways, batch_first = cell.args
-    x = bench[source.id]
-    shape = x.shape or ()
+    x = bench[source.id] if batch_first else _batch_first(bench, bench[source.id])
+    shape = (x.shape or ()) if x is not None else ()
     starts = start if isinstance(start, list | tuple) else [start]
     params = [constant(bench, p) for p in given]
     tensors = [p for p in params if p is not None]
-    length = shape[1] if len(shape) == 3 and batch_first else None
-    if both_ways or not isinstance(length, int) or len(tensors) < len(params):
+    length = shape[1] if len(shape) == 3 else None
+    if x is None or not isinstance(length, int) or len(tensors) < len(params):
         return False
     if not all(_is_zero(bench, s) for s in starts):
         return False
     kind, act = kinds[cell.name]
-    per = 4 if biased else 2
+    per, ways = 4 if biased else 2, 2 if both_ways else 1
     reads = [_pick(bench, x, 1, t, f"x_{t + 1}", cell) for t in range(length)]
-    lasts, memories, number = [], [], _states(bench)
+    lasts, memories, number = list[str](), list[str | None](), _states(bench)
     for layer in range(layers):
-        weights = _Weights.of(kind, act, tensors[layer * per : (layer + 1) * per], number)
-        number += 1 + (kind == "lstm")
-        steps = _Steps(bench, weights, cell, shape[0])
-        level = "" if layers == 1 else f"_of_{layer + 1}"
-        state, memory = steps.zeros(reads[0], f"start{level}"), None
-        if kind == "lstm":
-            memory = steps.zeros(reads[0], f"empty{level}")
-        after = []
-        for t, x_t in enumerate(reads):
-            state, memory = steps.step(x_t, state, memory, f"{level}_{t + 1}")
-            after.append(state)
-        reads = after
-        lasts.append(state)
-        memories.append(memory)
-    _hand_out(bench, cell, reads, lasts, memories)
+        sides = []
+        for way in range(ways):
+            held = tensors[(layer * ways + way) * per :][:per]
+            weights = _Weights.of(kind, act, held, number)
+            number += 1 + (kind == "lstm")
+            steps = _Steps(bench, weights, cell, shape[0])
+            level = ("" if layers == 1 else f"_of_{layer + 1}") + ("_back" if way else "")
+            after, memory = _read(steps, reads[::-1] if way else reads, level)
+            lasts.append(after[-1])
+            memories.append(memory)
+            sides.append(after[::-1] if way else after)
+        reads = sides[0] if ways == 1 else [_joined(bench, cell, pair) for pair in zip(*sides, strict=True)]
+    _hand_out(bench, cell, reads, lasts, memories, 1 if batch_first else 0)
     return True
 
 
-def _hand_out(bench: Bench, cell: Cell, states: list[str], lasts: list[str], memories: list[str | None]) -> None:
-    """Puts the states where the outputs of the layer were read."""
+def _read(steps: _Steps, reads: Sequence[str], level: str) -> tuple[list[str], str | None]:
+    """The states of one layer in one direction, in the order in which it reads, and its last cell (of an lstm)."""
+    state, memory = steps.zeros(reads[0], f"start{level}"), None
+    if steps.weights.kind == "lstm":
+        memory = steps.zeros(reads[0], f"empty{level}")
+    after = []
+    for t, x_t in enumerate(reads):
+        state, memory = steps.step(x_t, state, memory, f"{level}_{t + 1}")
+        after.append(state)
+    return after, memory
+
+
+def _joined(bench: Bench, like: Cell, states: Sequence[str]) -> str:
+    """The states of both directions side by side."""
+    sizes = [(bench[s].shape or ())[1] for s in states]
+    cell = Cell(
+        bench.fresh("both"),
+        "component.join",
+        tuple(Ref(s) for s in states),
+        shape=((bench[states[0]].shape or ())[0], sum(sizes)),
+        dtype=like.dtype or torch.float32,
+        attrs={"axis": 1},
+        by=MAKER,
+        out_of=(like.id,),
+        rank=like.rank,
+    )
+    return bench.add(cell)
+
+
+def _batch_first(bench: Bench, x: Cell) -> Cell | None:
+    """What a sequence with its steps before its batch is the transpose of."""
+    swapped = (x.op == "aten.transpose.int" and set(x.args[1:]) == {0, 1}) or (
+        x.op == "aten.permute.default" and list(x.args[1]) == [1, 0, 2]
+    )
+    return bench[x.args[0].id] if swapped else None
+
+
+def _hand_out(
+    bench: Bench, cell: Cell, states: list[str], lasts: list[str], memories: list[str | None], steps: int
+) -> None:
+    """Puts the states where the outputs of the layer were read, whose first has its steps along this axis."""
     for part in list(bench.users(cell.id)):
         which = part.args[1]
         entries = states if which == 0 else lasts if which == 1 else [m for m in memories if m is not None]
-        axis = 1 if which == 0 else 0
+        axis = steps if which == 0 else 0
         _past_whole_slices(bench, part)
         for user in list(bench.users(part.id)):
             at = _picked(user, axis, part.id)
@@ -208,6 +245,8 @@ def _hand_out(bench: Bench, cell: Cell, states: list[str], lasts: list[str], mem
                 chosen = bench[entries[at]]
                 chosen.reference = user.reference
                 bench.replace(user.id, chosen.id)
+            elif which == 0 and _is_over(user, axis):
+                bench.replace(user.id, _summed(bench, user, entries))
         if bench.users(part.id) or bench.output == part.id:
             stacked = Cell(
                 bench.fresh("states"),
@@ -222,6 +261,31 @@ def _hand_out(bench: Bench, cell: Cell, states: list[str], lasts: list[str], mem
                 rank=part.rank,
             )
             bench.replace(part.id, bench.add(stacked))
+
+
+def _is_over(user: Cell, axis: int) -> bool:
+    """Whether a cell is the sum or the mean along one axis, which goes."""
+    if user.op not in ("aten.mean.dim", "aten.sum.dim_IntList") or user.kwargs or user.arg(2, "keepdim", False):
+        return False
+    return list(user.args[1] or ()) in ([axis], [axis - 3])
+
+
+def _summed(bench: Bench, user: Cell, states: Sequence[str]) -> str:
+    """The sum or the mean of all states."""
+
+    def made(op: str, inputs: Sequence[str], attrs: Mapping[str, Any]) -> str:
+        args = tuple(Ref(i) for i in inputs)
+        cell = Cell(
+            bench.fresh(user.id), f"component.{op}", args, shape=user.shape, dtype=user.dtype, attrs=attrs, by=MAKER
+        )
+        cell.out_of, cell.rank = (user.id,), user.rank
+        return bench.add(cell)
+
+    total = made("add", states, {})
+    if user.name == "mean":
+        total = made("scale", [total], {"by": 1.0 / len(states)})
+    bench[total].reference = user.reference
+    return total
 
 
 def _past_whole_slices(bench: Bench, part: Cell) -> None:
