@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from exegesis.behavior import Argmax, Behavior
+from exegesis.lift import lift
+from exegesis.runtime import Network
 from exegesis.runtime.exported import ExportedNetwork
 from exegesis.verify.alignment import align, without_alignment
 from exegesis.verify.network import Reference
@@ -181,3 +184,28 @@ def test_a_subspace_changes_only_what_lies_in_it(made: Any, reference: Reference
     assert np.abs(changed @ orthogonal.T).max() < 1e-6
     inside = np.linalg.qr(basis.T)[0]
     assert np.allclose(mixed[0, 0, 0].numpy() @ inside, source[0, 0, 0].numpy() @ inside, atol=1e-5)
+
+
+def test_swaps_of_images_are_computed_so_many_at_once_that_no_value_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight filters on images of 6 x 6 make 288 numbers a row; with room for 1,000 three rows fit, and answers stay."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten())
+    module.append(torch.nn.Linear(288, 3))
+    x = np.random.default_rng(0).normal(size=(20, 1, 6, 6)).astype(np.float32)
+    behavior = Behavior.from_arrays("tiny", {"test": (x, np.zeros(20, np.int64))}, Argmax())
+    graph = lift(module, {"input": torch.from_numpy(x[:3])}).graph
+    reference = Reference(Network(module.eval(), "tiny"), behavior)
+    groups = align(graph, reference.exported)
+
+    def said() -> tuple[int, list[int]]:
+        (found,) = pools(Judged(graph), reference, groups, "test", count=1, size=20)
+        rng = np.random.default_rng(1)
+        where = rng.random((len(groups), 20, 1)) < 0.5
+        swaps = Swaps(np.arange(20), rng.integers(20, size=(len(groups), 20)), where)
+        return found.at_once, found.network_says(swaps).tolist()
+
+    whole, answers = said()
+    monkeypatch.setattr("exegesis.verify.swaps._MAX_ENTRIES", 1000)
+    few, again = said()
+    assert (whole >= 20, few) == (True, 3)
+    assert again == answers

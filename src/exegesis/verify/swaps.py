@@ -7,6 +7,7 @@ from another source, so that a whole experiment is a few forward passes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,7 @@ from exegesis.verify.program import Judged
 from exegesis.verify.ties import last_of_equals, may_tie
 
 Rows = Int[np.ndarray, " _rows"]
+_MAX_ENTRIES = 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,8 +179,16 @@ class Pool:
                 stack.extend(exported.values[name].reads)
         return sorted(found)
 
+    @cached_property
+    def at_once(self) -> int:
+        """How many swaps are computed together, so that no value of the network takes more than 64 MiB of floats."""
+        if isinstance(self.batch, SequenceBatch):
+            return max(1, MAX_TOKENS // self.length)
+        sizes = (math.prod(n for n in v.shape if n is not None) for v in self.reference.exported.values.values())
+        return max(1, _MAX_ENTRIES // max(sizes, default=1))
+
     def _chunked(self, swaps: Swaps, say: Callable[[Swaps], Answers]) -> Answers:
-        step = max(1, MAX_TOKENS // self.length)
+        step = self.at_once
         if not len(swaps):
             raise ValueError("there is no row to swap anything in")
         parts = [say(swaps.take(np.arange(i, min(i + step, len(swaps))))) for i in range(0, len(swaps), step)]
