@@ -136,10 +136,11 @@ def faithfulness() -> Picture:
         for y, check in enumerate(found.values()):
             for null, mark, ink in (("random", "|", PALETTE[6]), ("edges", "x", PALETTE[1])):
                 ax.plot(check.nulls[null], y, mark, color=ink, ms=7, mew=1.5, label=null if y == 0 else None)
-            ax.plot(check.value, y, "o", color=PALETTE[2] if check.passed else PALETTE[5], ms=6)
+            ink = PALETTE[2] if check.passed else PALETTE[5]
+            ax.plot(check.value, y, "o", color=ink, mfc=ink if check.passed else "white", mew=1.6, ms=6)
         ax.set_yticks(range(len(found)), list(found))
         ax.set(ylim=(len(found) - 0.5, -0.5), xlabel="insertion less deletion, as a share of the input's effect")
-        ax.legend(loc="center", bbox_to_anchor=(0.36, 0.5), frameon=False, fontsize=7.5)
+        ax.legend(loc="center", bbox_to_anchor=(0.42, 0.5), frameon=False, fontsize=7.5)
         figure.suptitle("Does a map rank better than chance and edges?", x=0.01, ha="left", fontsize=9)
         return figure
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from exegesis.explain import Status
+from exegesis.explain import Check, Consequence, Status, Target
 from exegesis.explain.checks import cascading_randomisation, completeness, independent_randomisation
-from exegesis.pipeline.explaining import scoreboard
+from exegesis.explain.figure import PALETTE
+from exegesis.explain.scoreboard import GREY, Score, Scoreboard
+from exegesis.pipeline.explaining import saliency, scoreboard
 
 CHECKS = (completeness, cascading_randomisation, independent_randomisation)
 METHODS = ("gradient", "grad-cam", "guided-backprop")
@@ -27,6 +29,25 @@ def test_the_published_pattern_on_the_zoo(tmp_path: Path) -> None:
     assert "<svg" in board._repr_html_()
 
 
+def test_a_check_that_no_method_could_make_has_no_column() -> None:
+    pytest.importorskip("matplotlib")
+    made = Check.at_least("stability", "…", 0.9, 0.5)
+    said = Check.at_most("input invariance", "…", 0.9, 0.5, Consequence.INFORMS)
+    none = Check.undefined("completeness", "…", "there is no sum"), Check.undefined("other", "…", "there is none")
+    scores = [Score("a", "A", Status.SHOWN, (none[0], made, said, none[1])), Score("b", "B", Status.SHOWN, none)]
+    text = Scoreboard("n", "b", 0, tuple(scores)).figure().svg
+    assert "Not made of any: completeness, other." in text
+    assert GREY in text  # what failed and decides nothing
+    assert PALETTE[5].lower() not in text.lower()
+
+
+def test_a_difference_is_titled_by_both_outputs() -> None:
+    pytest.importorskip("matplotlib")
+    found = saliency("zoo:convnet", "zoo:convnet", "gradient", index=[0], target=Target(8, 3), checks=(), chunk=8)
+    assert found.provenance.parameters["against"] == 3
+    assert "8 − 3" in found.figure().svg
+
+
 @pytest.mark.parametrize("name", ["mnist_pooled", "mnist_badnet", "mnist_colored"])
 def test_the_published_pattern_on_networks_of_others(models: Path, name: str) -> None:
     folder = models / "vision" / name
@@ -34,10 +55,7 @@ def test_the_published_pattern_on_networks_of_others(models: Path, name: str) ->
     _pattern(scoreboard(network, behavior, methods=METHODS, checks=CHECKS, chunk=64))
 
 
-def _pattern(board: object) -> None:
-    from exegesis.explain.scoreboard import Scoreboard
-
-    assert isinstance(board, Scoreboard)
+def _pattern(board: Scoreboard) -> None:
     for name in ("gradient", "grad-cam"):
         assert board[name].status is Status.SHOWN
     deaf = board["guided-backprop"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from exegesis.behavior import Behavior
 from exegesis.explain.checks import CHECKS, Checker, Retrain
 from exegesis.explain.core import Check, Consequence, Status
-from exegesis.explain.figure import PALETTE, Picture, blank
+from exegesis.explain.figure import PALETTE, Picture, blank, caption
 from exegesis.explain.model import Model, NotDifferentiableError
 from exegesis.explain.saliency import METHODS, Method, UndefinedMethodError
 from exegesis.explain.saliency.attribution import saliency
@@ -20,6 +20,8 @@ from exegesis.ir.files import write_text
 from exegesis.runtime import Network
 
 ROWS = 8
+GREY = "#8a8a8a"
+KEY = "● passed   ○ failed   grey: it decides nothing   – could not be made   ✗ failed a check that decides"
 RANDOMISED = ("cascading randomisation", "independent randomisation")
 
 
@@ -127,8 +129,11 @@ class Scoreboard:
         return path
 
     def figure(self) -> Picture:
-        """A table of dots: filled for passed, ringed for failed, a dash where a check could not be made."""
-        names = list(dict.fromkeys(c.name for s in self.scores for c in s.checks))
+        """A table of dots: filled for passed, ringed for failed (grey where that decides nothing), a dash where a check
+        could not be made. A check that could be made of no method has no column."""
+        made = {c.name for s in self.scores for c in s.checks if c.value is not None}
+        every = dict.fromkeys(c.name for s in self.scores for c in s.checks)
+        names, left_out = [n for n in every if n in made], [n for n in every if n not in made]
         rows = [s for s in self.scores if s.status is not None]
 
         def draw() -> object:
@@ -138,10 +143,10 @@ class Scoreboard:
                 for x, name in enumerate(names):
                     check = score.check(name)
                     if check is None or check.value is None:
-                        ax.text(x, y, "–", ha="center", va="center", color="#8a8a8a")
+                        ax.text(x, y, "–", ha="center", va="center", color=GREY)
                         continue
                     failed = check.passed is False
-                    ink = {True: PALETTE[5], False: PALETTE[2]}[failed] if check.passed is not None else "#8a8a8a"
+                    ink = _ink(check)
                     ax.plot(x - 0.24, y, "o", ms=6, mfc="white" if failed else ink, mec=ink, mew=1.6)
                     ax.text(x - 0.1, y, f"{check.value:.2g}", va="center", fontsize=7.5)
             ax.set_xticks(range(len(names)), [n.replace(" ", "\n", 1) for n in names], fontsize=7.5)
@@ -154,12 +159,20 @@ class Scoreboard:
             for y in range(1, len(rows)):
                 ax.axhline(y - 0.5, color="#e6e6e6", linewidth=0.6, zorder=0)
             figure.suptitle(f"Which methods may be trusted on {self.network}", x=0.01, ha="left", fontsize=9)
+            caption(figure, [KEY, *([f"Not made of any: {', '.join(left_out)}."] if left_out else [])], alarm=False)
             return figure
 
         return Picture(draw, " ".join(self.sentences()))
 
     def _repr_html_(self) -> str:
         return self.figure()._repr_html_()
+
+
+def _ink(check: Check) -> str:
+    """Green for passed, orange for failed, grey where a failure decides nothing or there was no bound."""
+    if check.passed is None or (not check.passed and check.consequence is Consequence.INFORMS):
+        return GREY
+    return PALETTE[2] if check.passed else PALETTE[5]
 
 
 def scoreboard(

@@ -237,8 +237,9 @@ def test_embeddings_take_the_noise_and_the_shift_of_sequences() -> None:
 
 def test_methods_that_follow_ids_say_that_noise_and_shifts_are_undefined() -> None:
     for method in (AttentionRollout(), LrpEpsilon()):
+        trial = tokens_on_trial(method)
         for check in (stability, input_invariance):
-            assert "follows the ids of tokens" in check(tokens_on_trial(method)).reason
+            assert "follows the ids of tokens" in check(trial).reason
 
 
 def test_an_incomplete_result_is_withheld() -> None:

@@ -229,8 +229,8 @@ def _feature(
 
 
 def gallery(features: Sequence[Feature], columns: int = 8) -> Picture:
-    """The first image of each, titled by unit; those that failed a check in the colour of warnings, those withheld
-    left out.
+    """The first image of each, titled by unit; those that failed a check in the colour of warnings and with a mark,
+    those withheld left out. What is large is dark.
 
     Raises:
         InputError: there is none.
@@ -248,11 +248,18 @@ def gallery(features: Sequence[Feature], columns: int = 8) -> Picture:
             shown = feature.status is Status.SHOWN
             if feature.status is not Status.WITHHELD:
                 _draw_input(at, feature.raw["images"][0])
-            title = feature.unit if feature.status is not Status.WITHHELD else f"{feature.unit}: withheld"
-            at.set_title(title, fontsize=7, color="#222222" if shown else "#d55e00")
+            at.set_title(_title(feature), fontsize=7, color="#222222" if shown else "#d55e00")
+        good = sum(feature.status is Status.SHOWN for feature in features)
+        line = f"{good} of {len(features)} passed every deciding check that could be made."
+        caption(figure, textwrap.wrap(line, 21 * wide), alarm=good < len(features))
         return figure
 
     return Picture(draw, f"Inputs that excite {', '.join(f.unit for f in features)}.")
+
+
+def _title(feature: Feature) -> str:
+    marks = {Status.SHOWN: "", Status.MARKED: "✗ ", Status.WITHHELD: "withheld: "}
+    return marks[feature.status] + feature.unit
 
 
 def _row_picture(feature: Feature) -> Picture:
@@ -274,7 +281,7 @@ def _draw_input(at: Any, image: np.ndarray) -> None:
     """An image; flat features as bars."""
     if image.ndim == 3:
         shown = as_picture(image)
-        at.imshow(shown, cmap="gray", vmin=0.0 if shown.min() >= 0 else None, vmax=1.0 if shown.max() <= 1 else None)
+        at.imshow(shown, cmap="gray_r", vmin=0.0 if shown.min() >= 0 else None, vmax=1.0 if shown.max() <= 1 else None)
     else:
         at.fill_between(np.arange(image.size), image.reshape(-1), step="mid", color="#0072b2", lw=0)
     bare(at)

@@ -19,7 +19,7 @@ from exegesis.explain.inputs import read_inputs
 from exegesis.explain.model import Model, NetworkModel, Objective
 from exegesis.explain.saliency.drawing import draw_images, draw_tokens
 from exegesis.explain.saliency.method import Found, Method, Setting, json_baseline
-from exegesis.explain.target import Explained
+from exegesis.explain.target import Explained, Target
 from exegesis.ir import Graph, InputError, Json
 from exegesis.runtime import Network
 
@@ -108,7 +108,7 @@ def saliency(
         checks=_whole_completeness(checks, trial, method, settings, found),
         provenance=Provenance(
             method=method.name,
-            parameters={**parameters(method), "split": split, "target": repr(target or "the network's answer")},
+            parameters={**parameters(method), "split": split, **_told(target)},
             seed=seed,
             chunk=found[0].chunk,
             network=model.name,
@@ -118,6 +118,12 @@ def saliency(
         undefined=undefined,
         notes=(method.caveat,) if method.caveat else (),
     )
+
+
+def _told(target: Explained | None) -> dict[str, Json]:
+    """What is explained, as JSON; of a difference also the output that is subtracted."""
+    told: dict[str, Json] = {"target": repr(target or "the network's answer")}
+    return {**told, "against": target.against} if isinstance(target, Target) and target.against is not None else told
 
 
 def _whole_completeness(

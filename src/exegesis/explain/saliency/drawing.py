@@ -15,7 +15,9 @@ from exegesis.explain.figure import Picture, bare, blank, caption, diverging, sh
 def draw_images(attribution: Explanation, labels: Sequence[str] | None, most: int) -> Picture:
     """Inputs above, values below; blue speaks against, orange for. Tables and flat inputs become bars."""
     inputs, values = attribution.raw["inputs"][:most], attribution.raw["values"][:most]
-    said = [_label(int(answer), labels) for answer in attribution.raw["answers"][:most]]
+    less = attribution.provenance.parameters.get("against")
+    against = f" − {_label(less, labels)}" if isinstance(less, int) else ""
+    said = [_label(int(answer), labels) + against for answer in attribution.raw["answers"][:most]]
     if inputs.ndim < 3 and not _square(inputs.shape[-1]):
         return _bars(attribution, values, said)
     method = attribution.provenance.method

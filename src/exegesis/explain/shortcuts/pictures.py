@@ -31,7 +31,7 @@ def shortcut_picture(shortcut: Shortcut, *, anyway: bool = False) -> Picture:
             for column in range(columns):
                 at = axes[row, column]
                 image = as_picture(images[column]) if images.ndim == 4 else _strip(images[column])
-                at.imshow((image - low) / (high - low), cmap="gray", vmin=0, vmax=1)
+                at.imshow((image - low) / (high - low), cmap="gray_r", vmin=0, vmax=1)
                 bare(at)
                 changed = row == 1 and then[column] != said[column]
                 at.set_title(f"class {int(answers[column])}", color="#d55e00" if changed else "#222222")
