@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from exegesis.behavior import Argmax, Behavior, SequenceRow
 from exegesis.explain import Status, Unit
 from exegesis.explain.examples import string_examples
+from exegesis.explain.examples.strings import _foretells
 from exegesis.ir import InputError
 from exegesis.runtime import load
 
@@ -61,6 +62,24 @@ def test_examples_of_what_no_likeness_foretells_are_marked_and_no_letter_is_fram
     assert found.status is Status.MARKED
     flat = string_examples(load(Looks()), behavior(), Unit(1), layer="embedding", name="how many b")
     assert {c.name: c.passed for c in flat.checks} == {"varies": True, "predicts": True, "place": True}
+
+
+def test_strings_that_come_again_are_not_foretold_by_memory() -> None:
+    """Numbers dealt out to the 27 strings of three letters: each comes often on both sides, nothing is foretold."""
+    letters, passed = torch.arange(3), 0
+    for seed in range(40):
+        draws = np.random.default_rng(seed)
+        tokens = draws.integers(3, size=(300, 3))
+        values = draws.random(27)[tokens @ [9, 3, 1]]
+        passed += bool(_foretells(torch.from_numpy(tokens), values, letters, 6, seed).passed)
+    assert passed <= 6  # of 40, where 5 % are let through; by memory more than a third are
+    counted = (tokens == 0).sum(1).astype(float)
+    assert _foretells(torch.from_numpy(tokens), counted, letters, 6, 0).passed is True
+    nine = _foretells(torch.from_numpy(tokens[:, :2]), counted, letters, 6, 0)
+    assert nine.value == 0.0  # six of five have nothing in common that the others lack
+    assert nine.passed is False
+    few = torch.from_numpy(tokens[:, :1])
+    assert "too few" in _foretells(few, counted, letters, 6, 0).reason
 
 
 def test_examples_of_a_constant_are_withheld() -> None:

@@ -28,6 +28,7 @@ FALLS = 0.15  # how much more must fall where the letter is exchanged than where
 PREDICTS = 0.1
 EXCHANGES = 6
 NULLS = 100
+FEWEST = 8  # different rows
 CHUNK = 256
 
 
@@ -127,9 +128,14 @@ def _likeness(tokens: Tensor, strongest: Int[np.ndarray, " k"], letters: Tensor)
 def _foretells(tokens: Tensor, values: Float[np.ndarray, " n"], letters: Tensor, each: int, seed: int) -> Check:
     """Whether what the strongest rows of one half have in common foretells the other; the null deals values out."""
     meaning = "Rank correlation, over held-out rows, of how they excite it with how far they hold the letters that the "
-    meaning += "strongest eighth of the others have in common, at the same places or anywhere."
+    meaning += "strongest eighth of the others have in common, at the same places or anywhere. Equal rows count once."
     if float(np.ptp(values)) == 0:
         return Check.undefined("predicts", meaning, "it is the same on all rows")
+    # A string on both sides would be remembered, not foretold, and dealing out would part equal values of equal rows.
+    once = np.sort(np.unique(tokens.numpy(), axis=0, return_index=True)[1])
+    if len(once) < FEWEST:
+        return Check.undefined("predicts", meaning, f"{len(once)} different rows are too few to foretell half of them")
+    tokens, values = tokens[once], values[once]
     seen, held_out = np.arange(0, len(values), 2), np.arange(1, len(values), 2)
     draws = np.random.default_rng([seed, 41])
     many = max(each, len(seen) // 8)  # six rows have too much in common by chance
@@ -137,7 +143,7 @@ def _foretells(tokens: Tensor, values: Float[np.ndarray, " n"], letters: Tensor,
     at_places = (tokens[:, :, None] == letters).double().numpy()  # [n, s, letters]
     told, true = _in_common(at_places, strongest, seen, held_out)[:, None], values[held_out]
     dealt = np.stack([true, *(draws.permutation(true) for _ in range(NULLS))], 1)
-    scores = rank_correlations(told, dealt)[0]
+    scores = np.nan_to_num(rank_correlations(told, dealt)[0])  # what is the same for all rows foretells nothing
     null = float(np.quantile(scores[1:], 0.95))
     nulls = {"values dealt out, 95 %": null}
     return Check.at_least("predicts", meaning, float(scores[0]), max(PREDICTS, null), nulls=nulls)
