@@ -21,6 +21,7 @@ from exegesis.runtime import Network
 
 ROWS = 8
 GREY = "#8a8a8a"
+REMOVED = "remove and retrain"
 KEY = "● passed   ○ failed   grey: it decides nothing   – could not be made   ✗ failed a check that decides"
 RANDOMISED = ("cascading randomisation", "independent randomisation")
 
@@ -108,6 +109,7 @@ class Scoreboard:
             others = [c.name for c in score.failed() if c.name not in RANDOMISED]
             if others:
                 said.append(f"{score.title} failed: {', '.join(others)}.")
+        said.extend(_of_removal([c for s in self.scores if (c := s.check(REMOVED)) and c.value is not None]))
         if groups[None]:
             said.append(f"Undefined here: {', '.join(groups[None])}.")
         return tuple(said)
@@ -166,6 +168,20 @@ class Scoreboard:
 
     def _repr_html_(self) -> str:
         return self.figure()._repr_html_()
+
+
+def _of_removal(checks: Sequence[Check]) -> list[str]:
+    """Whether remove and retrain tells any method from chance here; nothing where it was not made."""
+    if not checks:
+        return []
+    values = [c.value for c in checks if c.value is not None]
+    chance = min(c.nulls["random"] for c in checks)
+    better = sum(value < c.nulls["random"] for value, c in zip(values, checks, strict=True))
+    said = (
+        f"{REMOVED[0].upper()}{REMOVED[1:]}: {better} of {len(checks)} methods took more from a network than removal "
+        f"at random ({min(values):.0%} to {max(values):.0%} right, at random {chance:.0%})"
+    )
+    return [said + (", so it tells none from chance here." if not better else ".")]
 
 
 def _ink(check: Check) -> str:
