@@ -73,7 +73,7 @@ def test_strings_of_tokens(exegesis: Command) -> None:
 def test_wrong_input_is_one_sentence(exegesis: Command) -> None:
     shown = exegesis("hunt", "shortcuts", "zoo:majority")
     assert shown.code == 2
-    assert "does not sort arrays into classes" in shown.err
+    assert "only of networks that sort arrays into classes" in shown.err
     assert len(shown.err.strip().splitlines()) == 1
 
 
