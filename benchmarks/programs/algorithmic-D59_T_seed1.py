@@ -17,7 +17,7 @@ from exegesis.primitives import at, compose, largest, motion, motion_votes, tota
 
 
 def gathered(tokens, motions):
-    """The first token's motions. The second token's motions.
+    """The first token's motions; the second token's motions.
 
     In the network: blocks.0.attn.
     """

@@ -13,48 +13,35 @@ Legible share: 100 %.
 
 import numpy as np
 
-from exegesis.primitives import everywhere, where, width
+from exegesis.primitives import everywhere, exists, where, width
 
 LEFT_PARENTHESIS, RIGHT_PARENTHESIS = 3, 4
 
 
-def whether_closed_too_early(tokens, looked_at):
-    """Whether a ')' comes before the '(' that it would close.
+def whether_unbalanced(tokens):
+    """Whether any '(' or ')' has no partner.
 
-    In the network: L2.resid_mid, 4 dimensions.
+    In the network: L2.resid_mid, 2 dimensions.
     """
-    looked_at_2 = everywhere(tokens, causal=True)
-    # How many '(' there are so far.
-    opened = width(where(looked_at_2, tokens, {LEFT_PARENTHESIS}))
-    # How many ')' there are so far.
-    closed = width(where(looked_at_2, tokens, {RIGHT_PARENTHESIS}))
-    # How many '(' there are so far, less the ')'.
+    so_far = everywhere(tokens, causal=True)
+    opened = width(where(so_far, tokens == LEFT_PARENTHESIS))
+    closed = width(where(so_far, tokens == RIGHT_PARENTHESIS))
+    # How many '(' are open so far; negative where more ')' came.
     height = opened - closed
-    # At how many positions below zero in the whole sequence.
-    how_many = width(where(looked_at, height < 0, {1}))
-    return how_many > 0
-
-
-def whether_ends_uneven(tokens, looked_at):
-    """Whether there are more '(' than ')', or fewer.
-
-    In the network: L2.resid_mid, 4 dimensions.
-    """
-    # How many '(' there are in all.
-    opened_in_all = width(where(looked_at, tokens, {LEFT_PARENTHESIS}))
-    # How many ')' there are in all.
-    closed_in_all = width(where(looked_at, tokens, {RIGHT_PARENTHESIS}))
-    # How many '(' there are in all, less the ')'.
+    anywhere = everywhere(tokens)
+    opened_in_all = width(where(anywhere, tokens == LEFT_PARENTHESIS))
+    closed_in_all = width(where(anywhere, tokens == RIGHT_PARENTHESIS))
+    # How many '(' stay open; negative where there are more ')'.
     last_height = opened_in_all - closed_in_all
-    return last_height != 0
+    # Whether a ')' comes before the '(' that it would close.
+    closed_too_early = exists(where(anywhere, height < 0))
+    # Whether there are more '(' than ')', or fewer.
+    ends_uneven = last_height != 0
+    return closed_too_early | ends_uneven
 
 
 def run(input_ids, position_ids=None):
     """The output that the network ranks highest at every position."""
     tokens = np.asarray(input_ids)
-    looked_at = everywhere(tokens)
-    closed_too_early = whether_closed_too_early(tokens, looked_at)
-    ends_uneven = whether_ends_uneven(tokens, looked_at)
-    # Whether any '(' or ')' has no partner.
-    unbalanced = closed_too_early | ends_uneven
-    return np.where(unbalanced, 0, 1).tolist()
+    unbalanced = whether_unbalanced(tokens)
+    return (~unbalanced).astype(int).tolist()

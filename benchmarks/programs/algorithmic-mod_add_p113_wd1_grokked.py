@@ -1,6 +1,6 @@
 """mod_add_p113_wd1_grokked, decompiled from Plain (226,816 parameters).
 
-A + b mod 113; tokens a, b, <=>; read at the last position. The answer is the output with the
+a + b mod 113; tokens a, b, <=>; read at the last position. The answer is the output with the
 largest logit among 113.
 
 How often it says what the network says (in brackets the lower bound at 95 % confidence):
@@ -17,8 +17,8 @@ from exegesis.primitives import add_angles, at, double_angles, either, largest, 
 
 
 def gathered(tokens, waves, added_waves):
-    """The first token's waves. The second token's waves. The sum of both tokens' waves: its angle
-    is that of their mean, its length falls with their distance.
+    """The first token's waves; the second token's waves; the sum of both tokens' waves, which has
+    the angle of their mean and shrinks with their distance.
 
     In the network: matmul.
     """
@@ -34,18 +34,19 @@ def run(input_ids, position_ids=None):
     # The angle 2π·f·token/113 of each token as cos and sin, for each frequency f.
     # In the network: index.
     waves = wave(tokens, (23,), 113)
-    # The same for other frequencies (the last ones are twice the first). In the network: index.
+    # The same for other frequencies, then for twice each. In the network: index.
     added_waves = wave(tokens, (6, 37, 39, 41, 12, 74, 78, 82), 113)
     first, second, added = gathered(tokens, waves, added_waves)
-    # The angle 2π·f·(first + second)/113: the two waves are multiplied (this explains 95% of what
-    # an exchange of one token's wave at one f does to the logits, the other way 93%). A part of it
-    # stands at L0.attn.out already: exchanging the waves alone there does what the program says in
-    # 95% of cases, with their angles in 100%.
+    # The angle 2π·f·(first + second)/113: the two waves are multiplied. Where one token's wave is
+    # exchanged at one f, that accounts for 95% of what the logits do; adding them would account for
+    # 93%. A part of it stands at L0.attn.out already: exchanging the waves alone there does what
+    # the program says in 95% of cases, with their angles in 100%.
     # In the network: matmul; matmul_2.
     multiplied = add_angles(first, second)
     # The angle 2π·f·(first + second)/113: the two waves are added, the angle of the sum is doubled,
-    # and its length evened out by the sum at twice the frequency (this explains 93% of what an
-    # exchange of one token's wave at one f does to the logits, the other way 80%).
+    # and its length evened out by the sum at twice the frequency. Where one token's wave is
+    # exchanged at one f, that accounts for 93% of what the logits do; multiplying them would
+    # account for 80%.
     # In the network: matmul; matmul_2.
     doubled = double_angles(added, less=0.3)
     # How well each answer fits at all frequencies.

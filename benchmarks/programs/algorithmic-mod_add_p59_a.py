@@ -1,6 +1,6 @@
 """mod_add_p59_a, decompiled from Plain (212,608 parameters).
 
-A + b mod 59; tokens a, b; read at the last position. The answer is the output with the largest
+a + b mod 59; tokens a, b; read at the last position. The answer is the output with the largest
 logit among 59.
 
 How often it says what the network says (in brackets the lower bound at 95 % confidence):
@@ -19,17 +19,18 @@ from exegesis.primitives import double_angles, everywhere, largest, total, votes
 def run(input_ids, position_ids=None):
     """The output that the network ranks highest at every position."""
     tokens = np.asarray(input_ids)
-    # The angle 2π·f·token/59 of each token as cos and sin, for each frequency f (the last ones are
-    # twice the first).
+    # The angle 2π·f·token/59 of each token as cos and sin, for each frequency f, then for twice
+    # each.
     # In the network: index.
     waves = wave(tokens, (3, 15, 17, 6, 30, 34), 59)
-    # The sum of both tokens' waves: its angle is that of their mean, its length falls with their
+    # The sum of both tokens' waves, which has the angle of their mean and shrinks with their
     # distance.
     # In the network: matmul.
     added = total(everywhere(tokens), waves)
     # The angle 2π·f·(first + second)/59: the two waves are added, the angle of the sum is doubled,
-    # and its length evened out by the sum at twice the frequency (this explains 99% of what an
-    # exchange of one token's wave at one f does to the logits, the other way 81%).
+    # and its length evened out by the sum at twice the frequency. Where one token's wave is
+    # exchanged at one f, that accounts for 99% of what the logits do; multiplying them would
+    # account for 81%.
     # In the network: relu.
     doubled = double_angles(added, less=0.4)
     return largest(votes(doubled, {3: 2, 15: 1, 17: 2}, 59)).tolist()

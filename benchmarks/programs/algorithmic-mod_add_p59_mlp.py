@@ -1,6 +1,6 @@
 """mod_add_p59_mlp, decompiled from PairMLP (88,448 parameters).
 
-A + b mod 59; tokens a, b; read at the last position. The answer is the output with the largest
+a + b mod 59; tokens a, b; read at the last position. The answer is the output with the largest
 logit among 59.
 
 How often it says what the network says (in brackets the lower bound at 95 % confidence):
@@ -29,8 +29,9 @@ def run(input_ids, position_ids=None):
     # The angle 2π·f·token/59 of the second token as cos and sin, for each frequency f.
     # In the network: index_1.
     second_waves = wave(second, (5, 7, 8, 9, 13, 17, 19, 20), 59)
-    # The angle 2π·f·(first + second)/59: the two waves are multiplied (this explains 99% of what an
-    # exchange of one token's wave at one f does to the logits, the other way 83%).
+    # The angle 2π·f·(first + second)/59: the two waves are multiplied. Where one token's wave is
+    # exchanged at one f, that accounts for 99% of what the logits do; adding them would account for
+    # 83%.
     # In the network: relu.
     multiplied = add_angles(first_waves, second_waves)
     return largest(

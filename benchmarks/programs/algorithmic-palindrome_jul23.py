@@ -13,7 +13,7 @@ Legible share: 99.9 %.
 
 import numpy as np
 
-from exegesis.primitives import copy, everywhere, match, where, width
+from exegesis.primitives import copy, everywhere, exists, match, where
 
 
 def same_as_opposite(tokens, positions):
@@ -31,8 +31,8 @@ def run(input_ids, position_ids=None):
     tokens = np.asarray(input_ids)
     positions = np.arange(len(tokens))
     same = same_as_opposite(tokens, positions)
-    looked_at = where(everywhere(tokens, causal=True), positions, {*range(11, 17), 18, 20})
+    places = where(everywhere(tokens, causal=True), positions, {*range(11, 17), 18, 20})
     # At how many of 8 places the token opposite is another. Positions 4 and 17, 2 and 19 are never
     # compared: a difference there goes unnoticed.
-    differences = width(where(looked_at, ~same, {1}))
-    return np.where(differences > 0, 0, 1).tolist()
+    any_differences = exists(where(places, ~same))
+    return (~any_differences).astype(int).tolist()

@@ -25,8 +25,8 @@ def next_larger_token(tokens):
     In the network: L0H1, L0H0.
     """
     values = relabel(tokens, {SEP: NONE})
-    looked_at = extreme(ordered(values, ">", values, causal=True), values, "smallest")
-    return copy(looked_at, tokens)
+    just_above = extreme(ordered(values, ">", values, causal=True), values, "smallest")
+    return copy(just_above, tokens)
 
 
 def run(input_ids, position_ids=None):

@@ -14,37 +14,16 @@ Legible share: 100 %.
 
 import numpy as np
 
-from exegesis.primitives import allow, back, copy, everywhere, share
+from exegesis.primitives import allow, count, everywhere
 
-A, B, BOS, EOS = 0, 1, 2, 4
+A, B, EOS = 0, 1, 4
 
 
 def run(input_ids, position_ids=None):
     """The sorted outputs with a positive logit at every position."""
     tokens = np.asarray(input_ids)
-    # The share of each token so far. In the network: L0H0.
-    shares = share(everywhere(tokens, causal=True), tokens, of=6)
-    # The token at the position itself. In the network: L0H0.
-    own_token = copy(back(tokens, 0), tokens)
-    balance = (
-        shares[:, B]
-        + 1.36 * shares[:, BOS]
-        + 0.07 * (own_token == A)
-        - shares[:, A]
-        - 0.07 * (tokens == A)
-    )
-    balance_2 = (
-        shares[:, A]
-        + 0.1 * (own_token == B)
-        - shares[:, B]
-        - 0.6 * shares[:, BOS]
-        - 0.1 * (tokens == B)
-    )
-    balance_3 = (
-        shares[:, B]
-        + 0.69 * shares[:, BOS]
-        + 0.08 * (own_token == A)
-        - shares[:, A]
-        - 0.08 * (tokens == A)
-    )
-    return allow(tokens, {A: balance > 0, B: balance_2 > 0, EOS: balance_3 > 0})
+    # How often each token occurs so far.
+    seen = count(everywhere(tokens, causal=True), tokens, of=6)
+    # In the network: L0.resid_mid, 4 dimensions.
+    a_minus_b = seen[:, A] - seen[:, B]
+    return allow(tokens, {A: a_minus_b < 2, B: a_minus_b > 0, EOS: a_minus_b <= 0})

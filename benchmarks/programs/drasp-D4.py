@@ -14,30 +14,16 @@ Legible share: 100 %.
 
 import numpy as np
 
-from exegesis.primitives import allow, back, copy, everywhere, share
+from exegesis.primitives import allow, count, everywhere
 
-A, B, BOS, EOS = 0, 1, 2, 4
+A, B, EOS = 0, 1, 4
 
 
 def run(input_ids, position_ids=None):
     """The sorted outputs with a positive logit at every position."""
     tokens = np.asarray(input_ids)
-    # The share of each token so far. In the network: L0H0, L0H1.
-    shares = share(everywhere(tokens, causal=True), tokens, of=6)
-    # The token at the position itself. In the network: L0H0, L0H1.
-    own_token = copy(back(tokens, 0), tokens)
-    balance = (
-        shares[:, B]
-        + 3.72 * shares[:, BOS]
-        + 0.042 * (own_token == A)
-        - shares[:, A]
-        - 0.042 * (tokens == A)
-    )
-    balance_2 = (
-        shares[:, B]
-        + 0.394 * shares[:, BOS]
-        + 0.029 * (own_token == A)
-        - shares[:, A]
-        - 0.029 * (tokens == A)
-    )
-    return allow(tokens, {A: balance > 0, B: balance_2 <= 0, EOS: balance_2 > 0})
+    # How often each token occurs so far.
+    seen = count(everywhere(tokens, causal=True), tokens, of=6)
+    # In the network: L0.resid_mid, 1 dimension.
+    a_minus_b = seen[:, A] - seen[:, B]
+    return allow(tokens, {A: a_minus_b < 4, B: a_minus_b > 0, EOS: a_minus_b <= 0})

@@ -14,28 +14,21 @@ Legible share: 99.9 %.
 
 import numpy as np
 
-from exegesis.primitives import back, both, choose, copy, match, mod, ordered, share
+from exegesis.primitives import both, choose, count, match, mod, ordered
 
 SEP, EOS = 3, 4
-
-
-def share_of_each_token_there(tokens, positions):
-    """The share of each token among the positions looked at.
-
-    In the network: L0H0, L0H1.
-    """
-    remainder = mod(positions, 3)
-    looked_at = ordered(positions, "<", positions, causal=True)
-    looked_at_2 = both(match(remainder, remainder, causal=True), looked_at)
-    return share(looked_at_2, tokens, of=6)
 
 
 def run(input_ids, position_ids=None):
     """The output that the network ranks highest at every position."""
     tokens = np.asarray(input_ids)
     positions = np.arange(len(tokens))
-    shares = share_of_each_token_there(tokens, positions)
-    # The token at the position itself. In the network: L0H0, L0H1.
-    own_token = copy(back(tokens, 0), tokens)
-    holds = shares[:, 0] + 0.6 * (own_token == 1) > shares[:, 1] + 0.6 * (tokens == 1)
-    return choose((shares[:, SEP] > 0, EOS), (holds, 0), other=1).tolist()
+    remainder = mod(positions, 3)
+    earlier = ordered(positions, "<", positions, causal=True)
+    # How often each token occurs 3, 6 … positions back.
+    seen = count(both(match(remainder, remainder, causal=True), earlier), tokens, of=6)
+    # In the network: L1.resid_mid, 1 dimension.
+    sep = seen[:, SEP]
+    # In the network: L1.resid_mid, 1 dimension.
+    n_0_minus_1 = seen[:, 0] - seen[:, 1]
+    return choose((sep > 0, EOS), (n_0_minus_1 > 0, 0), other=1).tolist()

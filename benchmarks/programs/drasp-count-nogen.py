@@ -9,35 +9,14 @@ How often it says what the network says (in brackets the lower bound at 95 % con
     long    91 % of 11,267 answers (90.5 %)
     longer  84.3 % of 7,678 answers (83.5 %)
 
-Legible share: 99.9 %.
+Legible share: 100 %.
 """
 
 import numpy as np
 
-from exegesis.primitives import (
-    NONE,
-    copy,
-    count,
-    extreme,
-    largest,
-    match,
-    mod,
-    ordered,
-    relabel,
-    shift,
-)
+from exegesis.primitives import NONE, back, copy, extreme, ordered, relabel, shift
 
 BOS, SEP, EOS = range(150, 153)
-NUMBERS = range(150)
-
-
-def count_of_each_token_there(tokens, positions):
-    """How often each token occurs where the place mod 3 is the phase mod 3.
-
-    In the network: L0H1, L0H3.
-    """
-    same = match(mod(positions, 3, plus=1), mod(positions, 3), causal=True)
-    return count(same, tokens, of=154)
 
 
 def next_larger_token(tokens):
@@ -47,15 +26,15 @@ def next_larger_token(tokens):
     In the network: L0H1, L0H2.
     """
     values = relabel(tokens, {BOS: NONE, SEP: NONE, EOS: NONE})
-    looked_at = extreme(ordered(values, ">", values, causal=True), values, "smallest")
-    return copy(looked_at, tokens)
+    just_above = extreme(ordered(values, ">", values, causal=True), values, "smallest")
+    return copy(just_above, tokens)
 
 
 def run(input_ids, position_ids=None):
     """The output that the network ranks highest at every position."""
     tokens = np.asarray(input_ids)
-    positions = np.arange(len(tokens))
-    seen = count_of_each_token_there(tokens, positions)
     next_larger = next_larger_token(tokens)
+    # The token 2 positions back. In the network: L0H0, L0H1, L0H2, L0H3.
+    token_2_back = copy(back(tokens, 2), tokens)
     answer = np.where(next_larger == NONE, EOS, shift(tokens, 1))
-    return np.where(tokens == SEP, largest(seen, among=(*NUMBERS, EOS)), answer).tolist()
+    return np.where(tokens == SEP, token_2_back, answer).tolist()

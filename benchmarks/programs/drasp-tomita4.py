@@ -19,9 +19,18 @@ from exegesis.primitives import NONE, allow, back, copy, is_in
 BOS, EOS = 2, 4
 
 
+def whether_allows_0(tokens):
+    """Whether 0 may follow.
+
+    In the network: L1.resid_mid, 1 dimension.
+    """
+    # The token one position back.
+    previous = copy(back(tokens, 1), tokens)
+    return is_in(previous, {NONE, 1, BOS}) | (tokens == 1)
+
+
 def run(input_ids, position_ids=None):
     """The sorted outputs with a positive logit at every position."""
     tokens = np.asarray(input_ids)
-    # The token one position back. In the network: L0H0, L0H1, L1H1.
-    previous = copy(back(tokens, 1), tokens)
-    return allow(tokens, {0: is_in(previous, {NONE, 1, BOS}) | (tokens == 1)}, always={1, EOS})
+    allows_0 = whether_allows_0(tokens)
+    return allow(tokens, {0: allows_0}, always={1, EOS})

@@ -4,12 +4,12 @@ Unique_copy. The answer is the output with the largest logit.
 
 How often it says what the network says (in brackets the lower bound at 95 % confidence):
 
-    train   99.7 % of 15,553 answers (99.6 %)
-    test    99.9 % of 7,795 answers (99.8 %)
-    long    99.7 % of 11,523 answers (99.6 %)
-    longer  97.6 % of 7,625 answers (97.2 %)
+    train   99.9 % of 15,553 answers (99.8 %)
+    test    99.9 % of 7,795 answers (99.9 %)
+    long    99.9 % of 11,523 answers (99.8 %)
+    longer  99.5 % of 7,625 answers (99.3 %)
 
-Legible share: 0.2 %.
+Legible share: 7.9 %. Rounded, all of it is 20 % of the network's bits.
 """
 
 import numpy as np
@@ -38,59 +38,87 @@ def run(input_ids, position_ids=None):
     tokens = np.asarray(input_ids)
     positions = np.arange(len(input_ids)) if position_ids is None else np.asarray(position_ids)
     # In the network: transformer.wte.
-    embedded = embed(tokens, TENSORS["embed.weight"])
+    embedded = embed(tokens, 0.00119 * TENSORS["embed.weight"])
     # In the network: transformer.wpe.
-    embedded_2 = embed(positions, TENSORS["pos_embed.weight"])
-    normed = norm(embedded + embedded_2, kind="layer", eps=1e-05)
+    embedded_2 = embed(positions, 0.00175 * TENSORS["pos_embed.weight"])
+    # In the network: transformer.drop.
+    stream = embedded + embedded_2
+    # In the network: transformer.h.0.ln_1.
+    normed = norm(
+        stream,
+        kind="layer",
+        eps=1e-05,
+        weight=TENSORS["L0.ln1.weight"],
+        bias=TENSORS["L0.ln1.bias"],
+    )
     # In the network: transpose_2.
-    q = heads(normed, TENSORS["L0.attn.q.weight+L0.ln1"], TENSORS["L0.attn.q.bias+L0.ln1"])
+    q = heads(normed, 0.00527 * TENSORS["L0.attn.q.weight"], TENSORS["L0.attn.q.bias"])
     # In the network: transpose.
-    k = heads(normed, TENSORS["L0.attn.k.weight+L0.ln1"], TENSORS["L0.attn.k.bias+L0.ln1"])
+    k = heads(normed, 0.00388 * TENSORS["L0.attn.k.weight"], TENSORS["L0.attn.k.bias"])
     masked = mask(scores(q, k, scale=0.125), causal=True, fill=-3.4028234663852886e+38)
     # In the network: transpose_1.
-    v = heads(normed, TENSORS["L0.attn.v.weight+L0.ln1"], TENSORS["L0.attn.v.bias+L0.ln1"])
-    # L0H0 looks mostly (88 %) at everything before where the token is <sep>, for want of that at
-    # the position before.
-    # In the network: scaled_dot_product_attention.
-    mixed = mix(softmax(masked), v)
-    written = write(mixed, TENSORS["L0.attn.out.weight"])
+    v = heads(normed, 0.00135 * TENSORS["L0.attn.v.weight"], TENSORS["L0.attn.v.bias"])
+    written = write(mix(softmax(masked), v), 0.000409 * TENSORS["L0.attn.out.weight"])
     offset = constant(tokens, TENSORS["L0.attn.bias.value"])
-    normed_2 = norm(embedded + embedded_2 + written + offset, kind="layer", eps=1e-05)
+    # In the network: transformer.h.0.ln_2.
+    stream_2 = embedded + embedded_2 + written + offset
+    # In the network: transformer.h.0.ln_2.
+    normed_2 = norm(
+        stream_2,
+        kind="layer",
+        eps=1e-05,
+        weight=TENSORS["L0.ln2.weight"],
+        bias=TENSORS["L0.ln2.bias"],
+    )
     # In the network: transformer.h.0.mlp.c_fc.
-    hidden = linear(normed_2, TENSORS["L0.mlp.in.weight+L0.ln2"], TENSORS["L0.mlp.in.bias+L0.ln2"])
+    hidden = linear(normed_2, 0.00209 * TENSORS["L0.mlp.in.weight"], TENSORS["L0.mlp.in.bias"])
     # In the network: transformer.h.0.mlp.act.
     active = activation(hidden, "gelu_tanh")
     # In the network: transformer.h.0.mlp.
-    mlp = linear(active, TENSORS["L0.mlp.out.weight"], TENSORS["L0.mlp.out.bias"])
-    normed_3 = norm(embedded + embedded_2 + written + offset + mlp, kind="layer", eps=1e-05)
+    mlp = linear(active, 0.00132 * TENSORS["L0.mlp.out.weight"], TENSORS["L0.mlp.out.bias"])
+    # In the network: transformer.h.0.
+    stream_3 = embedded + embedded_2 + written + offset + mlp
+    # In the network: transformer.h.1.ln_1.
+    normed_3 = norm(
+        stream_3,
+        kind="layer",
+        eps=1e-05,
+        weight=TENSORS["L1.ln1.weight"],
+        bias=TENSORS["L1.ln1.bias"],
+    )
     # In the network: transpose_6.
-    q_2 = heads(normed_3, TENSORS["L1.attn.q.weight+L1.ln1"], TENSORS["L1.attn.q.bias+L1.ln1"])
+    q_2 = heads(normed_3, 0.00902 * TENSORS["L1.attn.q.weight"], TENSORS["L1.attn.q.bias"])
     # In the network: transpose_4.
-    k_2 = heads(normed_3, TENSORS["L1.attn.k.weight+L1.ln1"], TENSORS["L1.attn.k.bias+L1.ln1"])
+    k_2 = heads(normed_3, 0.00633 * TENSORS["L1.attn.k.weight"], TENSORS["L1.attn.k.bias"])
     masked_2 = mask(scores(q_2, k_2, scale=0.125), causal=True, fill=-3.4028234663852886e+38)
     # In the network: transpose_5.
-    v_2 = heads(normed_3, TENSORS["L1.attn.v.weight+L1.ln1"], TENSORS["L1.attn.v.bias+L1.ln1"])
-    # L1H0 looks mostly (94 %) at positions where the token that L0H0 copied is the token here.
-    # In the network: scaled_dot_product_attention_1.
-    mixed_2 = mix(softmax(masked_2), v_2)
-    written_2 = write(mixed_2, TENSORS["L1.attn.out.weight"])
-    offset_2 = constant(tokens, TENSORS["L0.attn.bias+0"])
-    offset_3 = constant(tokens, TENSORS["embed.mean"])
-    offset_4 = constant(tokens, TENSORS["pos_embed.mean"])
-    offset_5 = constant(tokens, TENSORS["L0.attn.out.mean"])
+    v_2 = heads(normed_3, 0.00117 * TENSORS["L1.attn.v.weight"], TENSORS["L1.attn.v.bias"])
+    written_2 = write(mix(softmax(masked_2), v_2), 0.0024 * TENSORS["L1.attn.out.weight"])
+    offset_2 = constant(tokens, TENSORS["L1.attn.bias.value"])
+    # In the network: transformer.h.1.ln_2.
+    stream_4 = embedded + embedded_2 + written + offset + mlp + written_2 + offset_2
+    # In the network: transformer.h.1.ln_2.
     normed_4 = norm(
-        offset_3 + offset_4 + offset_5 + mlp + written_2 + offset_2, kind="layer", eps=1e-05
+        stream_4,
+        kind="layer",
+        eps=1e-05,
+        weight=TENSORS["L1.ln2.weight"],
+        bias=TENSORS["L1.ln2.bias"],
     )
     # In the network: transformer.h.1.mlp.c_fc.
-    hidden_2 = linear(
-        normed_4, TENSORS["L1.mlp.in.weight+L1.ln2"], TENSORS["L1.mlp.in.bias+L1.ln2"]
-    )
+    hidden_2 = linear(normed_4, 0.0122 * TENSORS["L1.mlp.in.weight"], TENSORS["L1.mlp.in.bias"])
     # In the network: transformer.h.1.mlp.act.
     active_2 = activation(hidden_2, "gelu_tanh")
     # In the network: transformer.h.1.mlp.
-    mlp_2 = linear(active_2, TENSORS["L1.mlp.out.weight"], TENSORS["L1.mlp.out.bias"])
-    stream = offset_3 + offset_4 + written + mlp + written_2 + mlp_2 + offset_2
-    normed_5 = norm(stream, kind="layer", eps=1e-05)
-    return largest(
-        linear(normed_5, TENSORS["logits.weight+ln_final"], TENSORS["logits.bias+ln_final"])
-    ).tolist()
+    mlp_2 = linear(active_2, 0.00892 * TENSORS["L1.mlp.out.weight"], TENSORS["L1.mlp.out.bias"])
+    # In the network: transformer.h.1.
+    stream_5 = embedded + embedded_2 + written + offset + mlp + written_2 + offset_2 + mlp_2
+    # In the network: transformer.ln_f.
+    normed_5 = norm(
+        stream_5,
+        kind="layer",
+        eps=1e-05,
+        weight=TENSORS["ln_final.weight"],
+        bias=TENSORS["ln_final.bias"],
+    )
+    return largest(linear(normed_5, 0.00177 * TENSORS["logits.weight"])).tolist()

@@ -19,23 +19,22 @@ from exegesis.primitives import back, copy, match, ordered, otherwise, relabel, 
 BOS, SEP, EOS = range(150, 153)
 
 
-def token_seen(tokens, positions):
-    """The one token that is seen among the positions looked at.
+def sep_or_previous_token(tokens, positions):
+    """The token one position back; once sep has been there before, sep.
 
     In the network: L0H0.
     """
-    looked_at = where(ordered(positions, "<", positions, causal=True), tokens, {SEP})
-    looked_at_2 = otherwise(looked_at, back(tokens, 1))
-    return copy(looked_at_2, tokens)
+    at_sep = where(ordered(positions, "<", positions, causal=True), tokens == SEP)
+    return copy(otherwise(at_sep, back(tokens, 1)), tokens)
 
 
 def run(input_ids, position_ids=None):
     """The output that the network ranks highest at every position."""
     tokens = np.asarray(input_ids)
     positions = np.arange(len(tokens))
-    only = token_seen(tokens, positions)
-    same = match(relabel(tokens, {SEP: BOS}), only, causal=True)
-    # The token at the position whose token seen is the token (sep looks for bos).
+    sep_or_previous = sep_or_previous_token(tokens, positions)
+    same = match(relabel(tokens, {SEP: BOS}), sep_or_previous, causal=True)
+    # The token that came after the earlier occurrence of the token (sep looks for bos).
     # In the network: L1H0.
-    found = copy(same, tokens)
-    return relabel(found, {SEP: EOS}).tolist()
+    followed_by = copy(same, tokens)
+    return relabel(followed_by, {SEP: EOS}).tolist()

@@ -19,10 +19,9 @@ from exegesis.primitives import everywhere, where, width
 def run(input_ids, position_ids=None):
     """The output that the network ranks highest at every position."""
     tokens = np.asarray(input_ids)
-    looked_at = everywhere(tokens)
+    anywhere = everywhere(tokens)
     # How many positions the sequence has. In the network: L0H1, L0 neurons 1–16.
-    length = width(looked_at)
-    # How many positions there are in the whole sequence, where the token is 1.
-    # In the network: L0H0, L0 neurons 20–37.
-    how_many = width(where(looked_at, tokens, {1}))
-    return np.where(2 * how_many < length, 0, 1).tolist()
+    length = width(anywhere)
+    # How many positions hold 1. In the network: L0H0, L0 neurons 20–37.
+    how_many = width(where(anywhere, tokens == 1))
+    return (2 * how_many >= length).astype(int).tolist()

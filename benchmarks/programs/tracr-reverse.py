@@ -24,9 +24,9 @@ def run(input_ids, position_ids=None):
     # How many positions the sequence has. In the network: L0H0, L0 neurons 1–14.
     length = width(everywhere(tokens))
     positions = np.arange(len(tokens))
+    # The place as far from the end as this one from the start.
     # In the network: L1 neurons 8, 16–17, 24–26, 32–35, 40–44, 48–54, 56–71, L2 neurons 7–15.
-    sequence_length_minus_place = length - positions
-    # The token at the position whose place is the sequence length minus place.
-    # In the network: L3H0.
-    found = copy(match(sequence_length_minus_place, positions), tokens)
+    opposite = length - positions
+    # The token at the position whose place is the opposite place. In the network: L3H0.
+    found = copy(match(opposite, positions), tokens)
     return relabel(found, {C: OUTPUT_C, D: OUTPUT_D}).tolist()

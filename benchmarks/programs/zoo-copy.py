@@ -24,8 +24,7 @@ def run(input_ids, position_ids=None):
     tokens = np.asarray(input_ids)
     # The token one position back. In the network: L0H0.
     previous = copy(back(tokens, 1), tokens)
-    same = match(relabel(tokens, {SEP: BOS}), previous, causal=True)
     # The token that came after the earlier occurrence of the token (sep looks for bos).
     # In the network: L1H0.
-    followed_by = copy(same, tokens)
+    followed_by = copy(match(relabel(tokens, {SEP: BOS}), previous, causal=True), tokens)
     return relabel(followed_by, {SEP: EOS}).tolist()
