@@ -14,6 +14,15 @@ from exegesis.verify.picks import pools
 from exegesis.verify.program import Judged
 
 
+def test_no_basis_is_drawn_that_would_take_gigabytes(
+    judged: Judged, reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (places,) = [g.places for g in align(judged.graph, reference.exported) if not g.is_input]
+    assert random_subspace(places, reference.exported, np.random.default_rng(0)) is not None
+    monkeypatch.setattr("exegesis.verify.nulls._WIDEST", 1)
+    assert random_subspace(places, reference.exported, np.random.default_rng(0)) is None
+
+
 def test_a_random_subspace_has_the_dimension_of_the_site(judged: Judged, reference: Reference) -> None:
     seen = align(judged.graph, reference.exported)[1]
     found = random_subspace(seen.places, reference.exported, np.random.default_rng(0))

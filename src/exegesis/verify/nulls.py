@@ -17,6 +17,8 @@ from exegesis.runtime.exported import ExportedNetwork
 from exegesis.verify.alignment import Place, onto
 from exegesis.verify.swaps import Pool
 
+_WIDEST = 2**24  # entries of a basis: 128 MiB
+
 
 @dataclass(frozen=True, eq=False)
 class Subspace(Place):
@@ -41,7 +43,8 @@ class Subspace(Place):
 
 
 def random_subspace(places: Sequence[Place], exported: ExportedNetwork, rng: Generator) -> list[Place] | None:
-    """A random subspace of equal dimension at each value that the places share; None where a place fills its value."""
+    """A random subspace of equal dimension at each value that the places share; None where a place fills its value, or
+    is so wide (channels of images) that drawing a basis would take minutes and gigabytes."""
     found: list[Place] = []
     for name in dict.fromkeys(p.value for p in places):
         here = [p for p in places if p.value == name]
@@ -49,7 +52,7 @@ def random_subspace(places: Sequence[Place], exported: ExportedNetwork, rng: Gen
         fixed = tuple(i for i, n in enumerate(shape) if n is not None and i not in (one.batch, one.position))
         width = int(np.prod([shape[i] or 1 for i in fixed], dtype=np.int64))
         dimension = sum(p.dimension for p in here)
-        if dimension >= width or not exported.values[name].dtype.is_floating_point:
+        if dimension >= width or dimension * width > _WIDEST or not exported.values[name].dtype.is_floating_point:
             return None
         basis = torch.from_numpy(np.linalg.qr(rng.normal(size=(width, dimension)))[0].T.copy())
         found.append(
