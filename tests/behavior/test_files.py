@@ -217,10 +217,26 @@ def test_bad_arrays_name_the_file(tmp_path: Path, content: bytes, sentence: str)
 
 @pytest.mark.parametrize(
     ("layout", "sentence"),
-    [({"scale": 0}, "input.scale is 0"), ({"stored": "complex64"}, "input.stored"), ({"shape": [0]}, "input.shape[0]")],
+    [
+        ({"scale": 0}, "input.scale is 0"),
+        ({"stored": "complex64"}, "input.stored"),
+        ({"shape": [0]}, "input.shape[0]"),
+        ({"features": ["a"]}, "1 features are named, but one input holds 4 numbers"),
+        ({"features": ["a", "b", "a", "c"]}, "'a' is empty or comes twice"),
+    ],
 )
 def test_bad_layouts(tmp_path: Path, layout: dict[str, Any], sentence: str) -> None:
     assert sentence in refusal(arrays_folder(tmp_path, **layout))
+
+
+def test_features_keep_their_names(tmp_path: Path) -> None:
+    named = Behavior.load(arrays_folder(tmp_path, features=["a", "b", "c", "d"]))
+    assert named.features == ("a", "b", "c", "d")
+    again = Behavior.load(named.save(tmp_path / "again"))
+    assert again.features == named.features
+    assert again.fingerprint() == named.fingerprint()
+    (tmp_path / "bare").mkdir()
+    assert Behavior.load(arrays_folder(tmp_path / "bare")).features == ("x0", "x1", "x2", "x3")
 
 
 def test_arrays_take_no_tokens(tmp_path: Path) -> None:

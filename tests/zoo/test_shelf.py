@@ -15,7 +15,7 @@ from exegesis.ir import InputError
 from exegesis.zoo.shelf import folder
 
 WIDE = ["dense_plain", "dense_dropout", "dense_pruned", "dense_l1"]
-NAMES = ["majority", "copy", "digits", *WIDE, "convnet", "residual", "gru"]
+NAMES = ["majority", "copy", "digits", *WIDE, "convnet", "residual", "gru", "tabular"]
 FLOORS = {"majority": {"test": 0.995, "long": 0.98}, "copy": {"test": 0.995, "long": 0.98}, "digits": {"test": 0.95}}
 MAJORITY = folder("majority") / "weights.safetensors"
 

@@ -25,11 +25,26 @@ class ArrayInput:
         shape: shape of one input, without the batch axis.
         stored: NumPy dtype of the file, e.g. `uint8`.
         scale: stored numbers are divided by this before the network sees them (255 for images in [0, 1]).
+        features: a name for each number of one input, as for the columns of a table; None where they have none.
+
+    Raises:
+        InputError: names that are empty, come twice, or are more or fewer than the numbers.
     """
 
     shape: tuple[int, ...]
     stored: str
     scale: float = 1.0
+    features: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.features is None:
+            return
+        if len(self.features) != math.prod(self.shape):
+            raise InputError(
+                f"{len(self.features)} features are named, but one input holds {math.prod(self.shape)} numbers."
+            )
+        if twice := [name for k, name in enumerate(self.features) if not name or name in self.features[:k]]:
+            raise InputError(f"Features need names that differ; {twice[0]!r} is empty or comes twice.")
 
 
 @dataclass(frozen=True, eq=False)

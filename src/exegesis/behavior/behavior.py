@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -126,6 +127,7 @@ class Behavior:
         task: str = "",
         output_names: Sequence[str] | None = None,
         scale: float = 1.0,
+        features: Sequence[str] | None = None,
     ) -> Behavior:
         """A behaviour over arrays made in Python.
 
@@ -133,6 +135,7 @@ class Behavior:
             name, task, readout, output_names: as in `Behavior`.
             splits: inputs [n, ...] and answers (or None) by name of split, all inputs of one shape and dtype.
             scale: what the numbers are divided by before the network sees them.
+            features: a name for each number of one input, as for the columns of a table.
 
         Raises:
             InputError: arrays that do not make sense, or none.
@@ -147,7 +150,7 @@ class Behavior:
             raise InputError(f"The splits hold inputs of different shapes or types: {sorted(map(str, layouts))}.")
         everything = Splits(made)
         ((shape, stored),) = layouts
-        layout = ArrayInput(shape, stored, scale)
+        layout = ArrayInput(shape, stored, scale, None if features is None else tuple(features))
         return cls(name, task, readout, everything, Vocabulary(()), layout, names, DatasetDomain(everything))
 
     @property
@@ -195,6 +198,13 @@ class Behavior:
             known = self.vocabulary.labels[:n_outputs]
             return (*known, *(str(i) for i in range(len(known), n_outputs)))
         return tuple(str(i) for i in range(n_outputs))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What the numbers of one input are called: their names, else `x0`, `x1` …; empty for sequences."""
+        if self.layout is None:
+            return ()
+        return self.layout.features or tuple(f"x{k}" for k in range(math.prod(self.layout.shape)))
 
     def check(self) -> None:
         """Read every split now. Raises the InputError of the first that does not make sense."""
@@ -277,7 +287,8 @@ class Behavior:
         names = None if self.output_names is None else list(self.output_names)
         if self.layout is not None:
             layout = {"shape": list(self.layout.shape), "stored": self.layout.stored, "scale": float(self.layout.scale)}
-            return {**header, **({"classes": names} if names else {}), "input": layout}
+            named = {} if self.layout.features is None else {"features": list(self.layout.features)}
+            return {**header, **({"classes": names} if names else {}), "input": {**layout, **named}}
         header |= {"tokens": list(words.labels), **words.named}
         if words.declared_special is not None:
             header["special"] = sorted(words.declared_special)
@@ -319,7 +330,8 @@ def _from_file(file: SequenceFile | ArrayFile, sources: Mapping[str, Path]) -> B
     readout = file.read_as(file.outputs)
     info = dict(file.model_extra or {})
     if isinstance(file, ArrayFile):
-        layout = ArrayInput(tuple(file.input.shape), file.input.stored, file.input.scale)
+        features = None if file.input.features is None else tuple(file.input.features)
+        layout = ArrayInput(tuple(file.input.shape), file.input.stored, file.input.scale, features)
         names = None if file.classes is None else tuple(file.classes)
         labels = None if names is None else len(names)
         splits = Splits({s: partial(read_arrays, p, s, readout, layout, labels) for s, p in sources.items()})

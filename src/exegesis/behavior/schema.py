@@ -58,11 +58,12 @@ class StringsFile(Model):
 
 
 class InputFile(Model):
-    """Shape and dtype of one stored input, and what its numbers are divided by."""
+    """Shape and dtype of one stored input, what its numbers are divided by, and what they are called."""
 
     shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     stored: Stored
     scale: Annotated[FiniteFloat, Field(gt=0)] = 1.0
+    features: list[str] | None = None
 
 
 class Header(BaseModel):

@@ -200,6 +200,26 @@ class ResidualShapes(nn.Module):
         return logits
 
 
+class TableReader(nn.Module):
+    """30-24-24-2 with ReLU over standardised columns: rows of a table in their own units, [b, 30], to logits [b, 2].
+
+    Args:
+        columns: of the table.
+        width: of both hidden layers.
+    """
+
+    def __init__(self, columns: int = 30, width: int = 24) -> None:
+        super().__init__()
+        self.standardise = nn.BatchNorm1d(columns, affine=False)
+        self.layers = nn.Sequential(
+            nn.Linear(columns, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.layers(self.standardise(x))
+        return logits
+
+
 class RowReader(nn.Module):
     """A GRU over the rows of an image: [b, 8, 8] to logits [b, 10] from its last state.
 

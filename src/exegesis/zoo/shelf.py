@@ -21,6 +21,7 @@ from exegesis.zoo.models import (
     DenseDigits,
     ResidualShapes,
     RowReader,
+    TableReader,
     WideDigits,
 )
 
@@ -35,6 +36,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "convnet": ConvolvedDigits,
     "residual": ResidualShapes,
     "gru": RowReader,
+    "tabular": TableReader,
 }
 
 
