@@ -339,6 +339,17 @@ def test_what_is_always_allowed_needs_no_condition(programs: Graphs) -> None:
     assert "return allow(tokens, always={B, EOS})" in source
 
 
+def test_a_condition_that_lives_in_the_network_is_not_looked_through(programs: Graphs) -> None:
+    """Conditions on one variable become a table of what is allowed; one that has a place of its own stays."""
+    graph = programs["abcde"]()
+    assert "return allow_by(tokens" in emit_program(graph, about=ABOUT, readout=Sign())
+    found = replace(graph["may_7"], sites=(Site("L0.attn.z", ("batch", "position")),))
+    graph = graph.replacing({"may_7": "found"}, [replace(found, id="found")])
+    source = emit_program(graph, about=ABOUT, readout=Sign())
+    assert "allow_by" not in source
+    assert "return allow(tokens" in source
+
+
 @pytest.mark.parametrize(
     ("labels", "numbers", "said"),
     [

@@ -63,14 +63,17 @@ def _commonest(allowed: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def _only_source(graph: Graph, targets: Sequence[str]) -> str | None:
-    """The single category variable that the targets are functions of, position by position."""
+    """The single category variable that the targets are functions of, position by position.
+
+    A condition that was found in the network is a variable of its own, and is not looked through.
+    """
     leaves, stack, seen = set[str](), list(targets), set[str]()
     while stack:
         node = graph[stack.pop()]
         if node.id in seen:
             continue
         seen.add(node.id)
-        if node.op in _POINTWISE and node.inputs:
+        if node.op in _POINTWISE and node.inputs and not node.sites:
             stack.extend(node.inputs)
         else:
             leaves.add(node.id)

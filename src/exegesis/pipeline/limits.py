@@ -19,7 +19,7 @@ from exegesis.ir import Graph
 from exegesis.ir.archive import load_graph
 from exegesis.ir.progress import Silent
 from exegesis.lift import LiftError, lift
-from exegesis.measure.limits import Asked, Separation, ask, kinds, separate
+from exegesis.measure.limits import Asked, Separation, ask, kinds, quantities, separate
 from exegesis.pipeline.decompile import example_of
 from exegesis.pipeline.limits_repairs import Aim, Repair, Workshop, aims_of, at_the_answer
 from exegesis.pipeline.limits_report import Kind, LimitsReport, Tally
@@ -28,7 +28,7 @@ from exegesis.pipeline.limits_truth import load_truth, with_truth
 from exegesis.pipeline.limits_variables import variables
 from exegesis.runtime import Network, load
 from exegesis.verify.blind_spots import find_flaws
-from exegesis.verify.budget import Deadline
+from exegesis.verify.budget import Budget
 from exegesis.verify.network import Reference
 
 ROWS = 1000
@@ -116,12 +116,12 @@ def _conditions(
         return None, ()
     progress("looking for what failures have in common")
     whole = _separated(asked, program, seed)
-    counts = Counter(kinds(asked)).most_common()
-    found = [Kind(what, count) for what, count in counts]
+    said = kinds(asked)
+    found = [Kind(what, count) for what, count in Counter(said).most_common()]
     if (whole.found and whole.covered.value >= _COVERED) or len(found) < 2:
         return whole, tuple(found)
     of_each = np.full(len(asked), "", dtype=object)
-    of_each[asked.wrong] = kinds(asked)
+    of_each[asked.wrong] = said
     for k, kind in enumerate(found[:_KINDS]):
         if kind.count >= _OFTEN:
             progress(f"looking at: {kind.what}")
@@ -140,8 +140,6 @@ def _unexplained(
     asked: Asked, program: Graph | None, separation: Separation | None, found: Sequence[Kind]
 ) -> Bool[np.ndarray, " n"]:
     """Failures on which no condition holds."""
-    from exegesis.measure.limits import quantities
-
     conditions = [s.condition for s in (separation, *(k.separation for k in found)) if s is not None and s.found]
     if not conditions:
         return asked.wrong
@@ -195,7 +193,7 @@ def _worth_telling(workshop: Workshop, aim: Aim) -> list[Repair]:
 
 def _blind(net: Network, behavior: Behavior, seconds: float, seed: int) -> tuple[str, ...]:
     """The judge's blind spots, each group of positions once."""
-    found = find_flaws(Reference(net, behavior, seed), Deadline(time.monotonic() + seconds), Silent())
+    found = find_flaws(Reference(net, behavior, seed), Budget(seconds).whole, Silent())
     causes = {w.positions: w.cause for w in found.witnesses if w.kind == "blind_spot"}
     return tuple(causes.values())
 

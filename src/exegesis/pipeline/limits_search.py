@@ -20,7 +20,7 @@ from exegesis.ir.progress import Silent
 from exegesis.pipeline.limits_moves import evolve
 from exegesis.pipeline.limits_truth import Truth, true_answers
 from exegesis.runtime import Network
-from exegesis.verify.budget import Deadline
+from exegesis.verify.budget import Budget
 from exegesis.verify.inputs import Inputs
 from exegesis.verify.network import Reference
 from exegesis.verify.program import Judged
@@ -107,18 +107,17 @@ def hunt(
         graph: the program; with a truth, the lifted network.
         truth: what is true, or None to compare with the program.
         against: what to call what the network is compared with.
-        seconds: nothing new is begun after so long.
+        seconds: nothing new is begun after so many seconds of computing.
         seed: of everything that is drawn.
     """
-    began = time.monotonic()
+    began, budget = time.monotonic(), Budget(seconds)
     reference = Reference(network, behavior, seed)
     attacker = Attacker(Judged(graph), reference) if truth is None else TruthAttacker(graph, reference, truth)
     split = "test" if "test" in behavior.splits else next(iter(behavior.splits))
-    deadline = Deadline(began + seconds)
-    evolve(attacker, split, Deadline(began + 0.5 * seconds))
-    search = attack(attacker, split, Deadline(began + 0.8 * seconds), Silent(), _EFFORT)
+    evolve(attacker, split, budget.part(0.5))
+    search = attack(attacker, split, budget.part(0.3), Silent(), _EFFORT)
     search.found.sort(key=lambda d: int(np.isin(d.inputs.ids, behavior.alphabet).sum()))
-    found = witnesses(attacker, search, deadline)
+    found = witnesses(attacker, search, budget.whole)
     examples = [
         Counterexample(
             input_ids=w.input_ids,

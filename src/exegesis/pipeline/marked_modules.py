@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -259,10 +260,15 @@ class _Pairs:
         """Share of pairs whose answer the mark changes."""
         return float((self.said[self.n :] != self.said[: self.n]).mean())
 
-    @property
+    @cached_property
     def means(self) -> Mapping[str, Tensor]:
         """What each map reads, on average over unmarked inputs."""
         return {m.inputs[0]: self.values[m.inputs[0]][: self.n].mean(0) for m in self.maps}
+
+    @cached_property
+    def changing(self) -> Members:
+        """Which entries of what each map reads are not the same on all inputs."""
+        return {m.inputs[0]: np.flatnonzero((self.values[m.inputs[0]].std(0) > 0).numpy()) for m in self.maps}
 
     def attributions(self) -> UnitGraph:
         """Units tied by |weight| · mean of |activation| · mean of |gradient of the answer's margin|."""
@@ -316,7 +322,7 @@ class _Pairs:
         """As many entries of the same values, of those that ever change."""
         drawn = {}
         for name, units in members.items():
-            pool = np.flatnonzero((self.values[name].std(0) > 0).numpy())
+            pool = self.changing[name]
             pool = pool if len(pool) >= len(units) else np.arange(self.values[name].shape[1])
             drawn[name] = np.sort(rng.choice(pool, len(units), replace=False))
         return drawn

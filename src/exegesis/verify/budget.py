@@ -49,7 +49,7 @@ class Deadline:
     """A moment after which a stage starts nothing new."""
 
     at: float
-    clock: Clock = time.monotonic
+    clock: Clock
 
     @property
     def left(self) -> float:

@@ -54,3 +54,10 @@ def test_labels_that_follow_nothing_are_refused() -> None:
     x = shares(2000)
     assert balance(x, np.random.default_rng(3).random(2000) < 0.5, tolerance=0.05, seed=0, shares=[[0, 1, 2]]) is None
     assert balance(x, np.ones(2000, bool), tolerance=0.05, seed=0) is None
+
+
+def test_so_few_exceptions_that_nothing_separates_them_are_left_alone() -> None:
+    labels = np.zeros(2000, bool)
+    labels[7] = True
+    constant = np.ones((2000, 2))
+    assert balance(constant, labels, tolerance=0.05, seed=0) is None

@@ -353,6 +353,7 @@ def test_every_idiom_is_deterministic_leaves_its_head_alone_and_drafts_what_the_
         lambda string, q, k: k == (q - 1 if string[q] < 3 and q else 0),
         lambda string, q, k: string[k] == 2 if 2 in string[: q + 1] else k == max(q - 1, 0),
         lambda string, q, k: (string[k] in {2, 5}) * float(np.exp(8.0 * k)),
+        lambda string, q, k: float(np.exp(8.0 * string[k])),
     ]
     drafted = 0
     for rule in rules:

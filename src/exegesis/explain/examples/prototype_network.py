@@ -143,9 +143,10 @@ def _projected(module: PrototypeNetwork, x: Tensor, labels: Tensor, each: int) -
     """Every prototype becomes the nearest patch of an image of its class that none before it became; which ones."""
     taken: set[tuple[int, int]] = set()
     places = []
+    every_map = torch.cat([module.body(part) for part in torch.split(x, 256)])
     for k, prototype in enumerate(module.prototypes):
         rows = (labels == k // each).nonzero()[:, 0]
-        maps = torch.cat([module.body(part) for part in torch.split(x[rows], 256)])
+        maps = every_map[rows]
         near = likeness(maps, prototype[None])[:, 0]
         order = near.flatten().argsort(descending=True).tolist()
         every = ((flat, (int(rows[flat // near.shape[1]]), flat % near.shape[1])) for flat in order)

@@ -11,9 +11,8 @@ from jaxtyping import Bool, Float, Int
 from exegesis.behavior import Answers, Argmax, Behavior, Readout, SequenceSplit, Sign, TokenSets, Vocabulary
 from exegesis.ir import InputError
 from exegesis.runtime import Network
-from exegesis.runtime.answers import outputs
+from exegesis.runtime.answers import MAX_TOKENS, outputs
 
-MAX_TOKENS = 16384
 NOTHING = -1  # what stands behind the end of a row
 
 

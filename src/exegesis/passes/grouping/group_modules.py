@@ -102,7 +102,8 @@ class GroupModules:
         called = names(
             measured, found.first, found.second, _labels(graph, setting), randoms=self.randoms, seed=setting.seed
         )
-        cards = _cards(graph, setting, found, modules, measured.roles, called)
+        kept = Pictures.of(found.first)
+        cards = _cards(graph, setting, found, modules, measured.roles, called, kept)
         made = graph
         for node, source in chains(graph).items():
             layer = next((k for k in found.first.layers if k.node in source.between), None)
@@ -112,7 +113,6 @@ class GroupModules:
             return self._layers(graph, setting, f"{found.says()} Its layers cannot be computed in parts.", "modular")
         says = f"Modular: {found.says()}"
         made = _with_layer_functions(made, {})
-        kept = Pictures.of(found.first)
         record = {
             "modular": True,
             "says": says,
@@ -210,6 +210,7 @@ def _cards(
     modules: Sequence[Module],
     measured: Sequence[Role],
     called: Sequence[Name],
+    kept: Pictures,
 ) -> list[Card]:
     role = {r.module.name: r for r in measured}
     name = {n.module: n for n in called}
@@ -228,7 +229,7 @@ def _cards(
             reads=_named(flows[i][0], cards, i),
             feeds=_named(flows[i][1], cards, i),
             answers=tuple((labels[k], s) for k, s in flows[i][2]),
-            strength={k: Pictures.of(found.first).strength(k) for k in modules[i].hidden},
+            strength={k: kept.strength(k) for k in modules[i].hidden},
         )
         for i, c in enumerate(cards)
     ]
@@ -249,16 +250,15 @@ def _flows(edges: UnitGraph, modules: Sequence[Module]) -> list[Flow]:
     for i, module in enumerate(modules):
         member[module.labels] = i
     count = len(modules)
-    between = np.zeros((count, count))
+    between, one = np.zeros((count, count)), np.eye(count)
     given: Float[np.ndarray, "m o"] | None = None
     for block in edges.blocks:
         source, target = edges.layers[block.source], edges.layers[block.target]
-        froms = member[edges.offsets[block.source] : edges.offsets[block.source] + source.size]
-        tos = member[edges.offsets[block.target] : edges.offsets[block.target] + target.size]
-        one = np.eye(count)
-        rows = np.where(froms[:, None] >= 0, one[froms], 0)
         if source.hidden is None:
             continue
+        froms = member[edges.offsets[block.source] : edges.offsets[block.source] + source.size]
+        tos = member[edges.offsets[block.target] : edges.offsets[block.target] + target.size]
+        rows = np.where(froms[:, None] >= 0, one[froms], 0)
         if target.hidden is None:
             given = rows.T @ block.weights + (0 if given is None else given)
         else:

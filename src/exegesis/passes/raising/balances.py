@@ -97,6 +97,8 @@ def _fitted(rows: Real, counts: Real, positive: Real, tolerance: float, seed: in
     if solution is None or solution[1] > tolerance * counts.sum():
         return None
     weights, errors = solution
+    if not weights.any():  # so few rows are different that nothing needs to separate them
+        return None
     allowed = _WORSE * errors + _ODD * counts.sum()
     if biased:
         weights = weights / np.abs(weights).max()

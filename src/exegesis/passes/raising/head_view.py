@@ -11,6 +11,8 @@ from torch import Tensor
 from exegesis.ir import Type
 
 _PAIRS = 500_000  # of queries and keys, enough to weigh pairs of categories by
+_CLOSE = 0.6  # total variation to attention, on average
+_CLOSER = 0.7  # of the distance of the plainer description
 
 SEQUENCE = ("batch", "pos")
 SELECTOR = Type("selector", ("batch", "pos", "key"))
@@ -110,6 +112,26 @@ class HeadView:
             visible = self.visible(pattern)
             patterns.append((visible / visible.sum(-1, keepdim=True)).expand_as(pattern))
         return replace(self, patterns=patterns)
+
+    def goes_to_the_best(self, allowed: Sequence[Tensor], rank: Sequence[Tensor]) -> bool:
+        """Whether attention goes to the key of highest rank, equals sharing it, rather than to all allowed ones alike.
+
+        Args:
+            allowed: which keys may be looked at, per batch [b, t] bool.
+            rank: whole numbers, per batch [b, t].
+        """
+        best: list[Tensor] = []
+        alike: list[Tensor] = []
+        for may, ranks, pattern, live in zip(allowed, rank, self.patterns, self.live, strict=True):
+            seen = may[:, None] & (self.visible(pattern) > 0)
+            order = ranks[:, None].expand_as(seen).masked_fill(~seen, torch.iinfo(torch.long).min)
+            first = seen & (order == order.amax(-1, keepdim=True))
+            rows = live & (seen.sum(-1) > 1)
+            for found, looked in ((best, first), (alike, seen)):
+                even = looked / looked.sum(-1, keepdim=True).clamp(min=1)
+                found.append((0.5 * (even - pattern).abs().sum(-1))[rows])
+        distance = torch.cat(best)
+        return distance.numel() > 0 and bool(distance.mean() < min(_CLOSE, _CLOSER * float(torch.cat(alike).mean())))
 
     def visible(self, pattern: Tensor) -> Tensor:
         """Which keys a query of a pattern [b, s, t] sees: ones and zeros [s, t]."""

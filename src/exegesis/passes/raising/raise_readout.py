@@ -3,8 +3,8 @@
 What: the answer as a copy, a table, a largest share, thresholds of linear forms, or a decision list over the
 variables that raised heads offer.
 Why valid: it gives the network's answers on inputs it was not fitted to; the shortest total description (readout and
-its
-exceptions) wins among those that do.
+its exceptions) wins among those that do. Where a network hesitates, so that none is as right as asked on the inputs it
+is fitted to, it may be as wrong there as on others.
 Refuses when: no readout reaches the tolerance; the tail of the network then stays as it is, opaque and priced.
 Guarantee: statistical (agreement on held-out rows).
 """

@@ -38,8 +38,8 @@ class RoundRest:
     """Writes the weights of opaque nodes as whole numbers of steps.
 
     What: heads in the bases of their products, then one step per weight; many numbers become zero and the others
-    small. Rows that are still to come make up for
-    what rounding lost (least squares on the program's own values; no labels, no training).
+    small. Rows that are still to come make up for what rounding lost (least squares on the program's own values; no
+    labels, no training).
 
     Why valid: of held-out answers at most a given share changes. It makes nothing clearer: a rounded part is as opaque
     as before, but how much there is of it is no longer hidden behind digits that the behaviour does not need.

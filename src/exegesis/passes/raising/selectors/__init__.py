@@ -3,8 +3,7 @@ wins.
 
 An idiom is a function `(HeadView, Draft) -> list[str]` that drafts selector nodes and returns their ids. To add one:
 write its file, put it in `SELECTORS`, test it against an independent reference. A *partition* proposes selectors that
-look everywhere only
-together; they are offered as they are, since a head may mix them in any proportion.
+look everywhere only together; they are offered as they are, since a head may mix them in any proportion.
 """
 
 from collections.abc import Callable

@@ -14,8 +14,6 @@ from exegesis.passes.raising.head_view import SELECTOR, HeadView
 _FEWEST = 5
 _EXCEPTIONS = 8
 _DISPLACED = 0.5
-_CLOSE = 0.6
-_ABOVE_CHANCE = 0.7
 
 _Which = Literal["largest", "smallest"]
 
@@ -25,8 +23,8 @@ def greatest(head: HeadView, draft: Draft) -> list[str]:
 
     Why valid: log attention rises (falls) with the key's category, steeply enough for one key to win. Categories far
     from their place in that order do not count as values.
-    Refuses when: fewer than five categories occur, more than eight are out of place, or the winner's share is so small
-    that looking everywhere explains the attention about as well.
+    Refuses when: fewer than five categories occur, more than eight are out of place, or looking at all values alike
+    explains the attention about as well.
     """
     found = []
     for name in head.variables:
@@ -35,10 +33,13 @@ def greatest(head: HeadView, draft: Draft) -> list[str]:
         if len(present) < _FEWEST:
             continue
         for which in ("largest", "smallest"):
-            odd = _out_of_place(strength[1:][present], which)
-            ignored = present[odd].tolist()
-            if len(ignored) <= min(_EXCEPTIONS, len(present) - _FEWEST) and _explains(head, name, ignored, which):
-                found.append(_drafted(head, draft, name, ignored, which))
+            ignored = present[_out_of_place(strength[1:][present], which)]
+            if len(ignored) > min(_EXCEPTIONS, len(present) - _FEWEST):
+                continue
+            keys = [k.long() for k in head.variables[name]]
+            values = [(k >= 0) & ~torch.isin(k, ignored) for k in keys]
+            if head.goes_to_the_best(values, keys if which == "largest" else [-k for k in keys]):
+                found.append(_drafted(head, draft, name, ignored.tolist(), which))
     return found
 
 
@@ -46,24 +47,6 @@ def _out_of_place(strength: Tensor, which: _Which) -> Tensor:
     """Which categories' rank by strength is far from their rank by value, [k] bool."""
     rank = strength.argsort(descending=which == "smallest").argsort()
     return (rank - torch.arange(len(strength))).abs() > _DISPLACED * len(strength)
-
-
-def _explains(head: HeadView, key: str, ignored: list[int], which: _Which) -> bool:
-    distances, chances = [], []
-    spread = head.looking_everywhere().patterns
-    for k, pattern, even, live in zip(head.variables[key], head.patterns, spread, head.live, strict=True):
-        rank = k.long() if which == "largest" else -k.long()
-        counts = (head.visible(pattern) > 0) & ~((k < 0) | torch.isin(k.long(), torch.tensor(ignored)))[:, None]
-        rank = rank[:, None].expand_as(counts).masked_fill(~counts, torch.iinfo(torch.long).min)
-        best = (counts & (rank == rank.amax(-1, keepdim=True))).float()
-        rows = live & counts.any(-1)
-        best = best / best.sum(-1, keepdim=True).clamp(min=1)
-        distances.append((0.5 * (best - pattern).abs().sum(-1))[rows])
-        chances.append((0.5 * (best - even).abs().sum(-1))[rows])
-    distance = torch.cat(distances)
-    return distance.numel() > 0 and bool(
-        distance.mean() < min(_CLOSE, _ABOVE_CHANCE * float(torch.cat(chances).mean()))
-    )
 
 
 def _drafted(head: HeadView, draft: Draft, key: str, ignored: list[int], which: _Which) -> str:
