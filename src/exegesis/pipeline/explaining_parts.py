@@ -15,7 +15,7 @@ from torch import nn
 from exegesis.behavior import Behavior
 from exegesis.explain.examples import StringExamples, UnitExamples, string_examples, unit_examples
 from exegesis.explain.examples.selection import activations
-from exegesis.explain.features import Climb, Feature, Layer, Wanted, strongest_tokens, visualise
+from exegesis.explain.features import Climb, Feature, Layer, Wanted, strongest_strings, visualise
 from exegesis.explain.inputs import read_inputs
 from exegesis.explain.parts import Member, Part, ProgramModule, TokenProgram, part_of, program_parts
 from exegesis.explain.target import Distance, Explained, TargetError, Unit
@@ -173,7 +173,7 @@ def features_of_part(
     behavior = part.subject.behavior
     if behavior.is_sequence:
         asked = part.explained(units, position)
-        return tuple(strongest_tokens(part.model, behavior, what, name=name, seed=seed) for name, what in asked)
+        return strongest_strings(part.model, behavior, asked, seed=seed)
     _no_position(position)
     return visualise(part.network, behavior, part.part.key, part.wanted(units), climb=climb, seed=seed)
 

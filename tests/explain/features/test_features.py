@@ -90,6 +90,16 @@ def test_true_features_pass_every_check(made: tuple[Feature, ...]) -> None:
         assert told.nulls["random weights, 95 %"] < told.value
 
 
+def test_units_asked_for_together_are_corrected_together(made: tuple[Feature, ...]) -> None:
+    told = [next(c for c in feature.checks if c.name == "predicts") for feature in made]
+    assert "Holm's correction over 4 units" in told[0].meaning  # the dead one was no part of the test
+    assert made[0].details["units tested together"] == 4
+    assert "p" not in made[4].details
+    assert made[0].details["p corrected (Holm)"] >= made[0].details["p"]
+    kept = next(c for c in made[0].checks if c.name == "survives").nulls["the held-out input that excites most"]
+    assert 0 < kept <= 1.2  # measured, and it is among the largest before it is moved
+
+
 def test_a_dead_unit_is_withheld(made: tuple[Feature, ...]) -> None:
     assert made[4].status is Status.WITHHELD
     assert "same on all held-out inputs" in " ".join(c.reason for c in made[4].checks)

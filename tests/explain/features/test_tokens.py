@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from exegesis.behavior import Argmax, Behavior, SequenceRow
 from exegesis.explain.core import Status
-from exegesis.explain.features import Settle, strongest_tokens
+from exegesis.explain.features import Settle, strongest_strings, strongest_tokens
 from exegesis.explain.parts import TokenProgram, part_of, program_parts
 from exegesis.explain.target import Distance, Target, Unit
 from exegesis.ir import Axis, Graph, InputError, Node, Type
 from exegesis.runtime import load
 
 LETTERS, LENGTH = 4, 5
+QUICK = Settle(steps=20)
 
 
 class Scores(nn.Module):
@@ -54,19 +55,22 @@ def test_it_finds_the_best_of_all_strings() -> None:
 
 
 def test_the_gradient_proposes_letters_of_a_large_alphabet(monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = strongest_tokens(load(Scores()), behavior(), Target(1))
+    exact = strongest_tokens(load(Scores()), behavior(), Target(1), settle=QUICK)
     monkeypatch.setattr("exegesis.explain.features.tokens.TRIED", 2)
-    assert strongest_tokens(load(Scores()), behavior(), Target(1)).raw["activation"][0] == pytest.approx(
+    assert strongest_tokens(load(Scores()), behavior(), Target(1), settle=QUICK).raw["activation"][0] == pytest.approx(
         exact.raw["activation"][0], abs=0.3
     )
 
 
+class Constant(Scores):
+    """The same for all strings."""
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return 0.0 * self.embedding(input_ids)[..., :2] + 1.0
+
+
 def test_a_constant_output_is_undefined_and_marked() -> None:
-    module = Scores()
-    with torch.no_grad():
-        module.table.zero_()
-    module.forward = lambda input_ids: 0.0 * module.embedding(input_ids)[..., :2] + 1.0  # type: ignore[method-assign]
-    found = strongest_tokens(load(module), behavior(), Target(0), settle=Settle(steps=2))
+    found = strongest_tokens(load(Constant()), behavior(), Target(0), settle=Settle(steps=2))
     assert found.status is Status.MARKED
     assert any("same on all natural rows" in c.reason for c in found.checks)
 
@@ -97,6 +101,25 @@ def test_a_string_that_foretells_nothing_is_marked() -> None:
     found = strongest_tokens(load(Parity()), behavior(n=200), Target(0))
     assert {c.name: c.passed for c in found.checks}["predicts"] is False
     assert found.status is Status.MARKED
+
+
+def test_numbers_asked_for_together_are_corrected_together_and_random_weights_are_a_null() -> None:
+    signal = behavior(n=200)
+    alone = strongest_tokens(load(Scores()), signal, Target(0), settle=QUICK)
+    pair = strongest_strings(load(Scores()), signal, [("first", Target(0)), ("second", Target(1))], settle=QUICK)
+    (one,), both = ([c for c in f.checks if c.name == "predicts"] for f in (alone, pair[0]))
+    assert set(one.nulls) == {"random strings, 95 %", "random weights, 95 %"}
+    assert "over 2 units" in both[0].meaning
+    assert pair[0].details["units tested together"] == 2
+    assert pair[0].details["p corrected (Holm)"] >= pair[0].details["p"]
+    assert alone.details["string"] == pair[0].details["string"]
+
+
+def test_too_few_different_rows_foretell_nothing_and_it_says_so() -> None:
+    rows = [SequenceRow([0, 1, 2, 3, k % 4], [LENGTH - 1]) for k in range(60)]
+    few = Behavior.from_sequences("few", list("abcd"), {"train": rows}, Argmax((0, 1)))
+    (told,) = [c for c in strongest_tokens(load(Scores()), few, Target(0), settle=QUICK).checks if c.name == "predicts"]
+    assert told.reason == "there are 4 different rows of this length, and 8 are needed to foretell any"
 
 
 def test_a_part_of_a_program_is_climbed_letter_by_letter() -> None:

@@ -6,7 +6,7 @@ from exegesis.explain.features.feature import Feature, gallery, visualise
 from exegesis.explain.features.jitter import Jitter
 from exegesis.explain.features.layer import Layer, Wanted
 from exegesis.explain.features.optimise import Climb, maximise
-from exegesis.explain.features.tokens import Settle, strongest_tokens
+from exegesis.explain.features.tokens import Settle, strongest_strings, strongest_tokens
 
 __all__ = [
     "Canvas",
@@ -18,6 +18,7 @@ __all__ = [
     "Wanted",
     "gallery",
     "maximise",
+    "strongest_strings",
     "strongest_tokens",
     "visualise",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,8 +16,9 @@ from torch import Tensor
 from exegesis.behavior import Behavior
 from exegesis.explain.core import Arrays, Check, Consequence, Explanation, Provenance, Status
 from exegesis.explain.features.canvas import Canvas
+from exegesis.explain.features.chance import WEIGHTS, Chance, chance_of, corrected_over, foretells
 from exegesis.explain.features.jitter import Jitter
-from exegesis.explain.features.layer import Layer, Wanted
+from exegesis.explain.features.layer import Layer, Wanted, shuffled
 from exegesis.explain.features.matching import agreement, prediction_scores, receptive_field
 from exegesis.explain.features.optimise import Climb, maximise
 from exegesis.explain.figure import Figure, Picture, as_picture, bare, blank, caption, sentence_picture
@@ -30,6 +30,8 @@ Own = TypeVar("Own", bound="Feature")
 FRESH = 16  # transforms drawn for the test of survival
 SURVIVES = 0.5
 PREDICTS = 0.1
+LARGEST = "images for random weights, largest"
+SHUFFLES, NULLS = 3, 24  # networks with shuffled weights, and images made for units of them altogether
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +89,9 @@ def visualise(
 ) -> tuple[Feature, ...]:
     """Inputs that excite units of a layer, all optimised together, each with its checks.
 
+    Units that are asked for together are tested together: the more there are, the more an image has to foretell
+    (`chance`), so that hardly ever one of them passes by luck.
+
     Args:
         network, behavior: over arrays.
         layer: path of a module; None for the outputs (classes).
@@ -114,14 +119,15 @@ def visualise(
     canvas = Canvas.of(seen, climb.spectral)
     images = maximise(at, wanted, canvas, climb, seed, seen)
     facts = _facts(at, wanted, canvas, images, seen, held_out, seed)
-    shuffled = Layer(_shuffled(network, seed), layer)
-    null_images = maximise(shuffled, wanted, canvas, replace(climb, variants=1, diversity=0.0), seed, seen)[:, 0]
-    nulls = _predictions(at, wanted, null_images, seen, held_out)
+    null_images = _null_images(network, layer, wanted, canvas, climb, seed, seen)
+    facts["null"] = _along(at, wanted, null_images).numpy()
+    predicted = np.where(np.ptp(facts["natural"], axis=0) > 0, np.diag(facts["predicts"]), np.nan)
+    chance = chance_of(predicted, {WEIGHTS: _predictions(at, wanted, null_images, seen, held_out)})
     source = Provenance(
         "activation maximisation", {"steps": climb.steps, "spectral": climb.spectral, "variants": climb.variants},
         seed, climb.together, network.name, network.fingerprint, behavior.name,
     )  # fmt: skip
-    return tuple(_feature(k, wanted, at, images[k], facts, nulls, source) for k in range(len(wanted)))
+    return tuple(_feature(k, wanted, at, images[k], facts, chance, source) for k in range(len(wanted)))
 
 
 def _facts(
@@ -140,9 +146,14 @@ def _facts(
     moved = [of_own(fresh(flat, generator, canvas.high - canvas.low)) for _ in range(FRESH)]
     order = torch.randperm(flat[0].numel(), generator=generator)
     natural = _along(layer, wanted, held_out).numpy()
+    best = held_out[torch.from_numpy(natural.argmax(0))]
+    stirred = [
+        np.diag(_along(layer, wanted, fresh(best, generator, canvas.high - canvas.low)).numpy()) for _ in range(FRESH)
+    ]
     return {
         "activation": of_own(flat),
         "moved": np.mean(moved, axis=0),
+        "best moved": np.mean(stirred, axis=0),
         "scrambled": of_own(flat.flatten(1)[:, order].view_as(flat)),
         "natural": natural,
         "predicts": _predictions(layer, wanted, images[:, 0], seen, held_out),
@@ -164,14 +175,21 @@ def _predictions(
     return prediction_scores(told[0], true[0], told[1], true[1])
 
 
-def _shuffled(network: Network, seed: int) -> Network:
-    """The network with the entries of every weight in another order: as large, and trained for nothing."""
-    module = copy.deepcopy(network.module)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weight in module.parameters():
-            weight.copy_(weight.flatten()[torch.randperm(weight.numel(), generator=generator)].view_as(weight))
-    return Network(module, f"{network.name}, shuffled")
+def _null_images(
+    network: Network, layer: str | None, wanted: Wanted, canvas: Canvas, climb: Climb, seed: int, seen: Tensor
+) -> Float[Tensor, "nulls ..."]:
+    """Images for directions like these, their units drawn anew, in networks with shuffled weights."""
+    plain, found = replace(climb, variants=1, diversity=0.0), []
+    for draw in range(SHUFFLES):
+        generator = torch.Generator().manual_seed(seed + draw)
+        vectors = [
+            wanted.vectors[k % len(wanted)][torch.randperm(wanted.vectors.shape[1], generator=generator)]
+            for k in range(NULLS // SHUFFLES)
+        ]
+        drawn = Wanted(torch.stack(vectors), ("null",) * len(vectors), wanted.place)
+        other = Layer(shuffled(network, seed + draw), layer)
+        found.append(maximise(other, drawn, canvas, plain, seed + draw, seen)[:, 0])
+    return torch.cat(found)
 
 
 def _feature(
@@ -180,7 +198,7 @@ def _feature(
     layer: Layer,
     images: Tensor,
     facts: dict[str, np.ndarray],
-    nulls: Float[np.ndarray, "images units"],
+    chance: Chance,
     source: Provenance,
 ) -> Feature:
     """One unit's images with their checks."""
@@ -199,7 +217,7 @@ def _feature(
         "How far the image excites the unit, where 0 is the mean and 1 the largest of held-out inputs.",
         "Share of that which stays under fresh moves, turns, scalings and noise.",
         "Rank correlation, over held-out inputs, of how they excite the unit with what their likeness to the "
-        "image foretells.",
+        f"image foretells, against images made for random weights; {corrected_over(chance)}.",
     )
     if reach <= 0:
         reason = "the unit is the same on all held-out inputs"
@@ -211,21 +229,23 @@ def _feature(
         )
         rest = (Check.undefined("survives", survives, reason), Check.undefined("predicts", predicts, reason))
         return Feature("feature", raw, (first, *rest), source, details=details)
-    gain = (float(activation.min()) - mean) / reach
-    scrambled = (float(facts["scrambled"][k].mean()) - mean) / reach
-    stays = (float(facts["moved"][k].mean()) - mean) / max(1e-9, float(activation.mean()) - mean)
-    told, others = float(facts["predicts"][k, k]), np.delete(facts["predicts"][:, k], k)
-    null = nulls[:, k][np.isfinite(nulls[:, k])]
-    bar = max(PREDICTS, float(np.quantile(null, 0.95))) if len(null) else PREDICTS
-    rates = {"random weights, 95 %": float(np.quantile(null, 0.95))} if len(null) else {}
-    if np.isfinite(others).any():
-        rates["images of other units, median"] = float(np.nanmedian(others))
-    checks = (
-        Check.at_least("excites", excites, gain, 1.0, Consequence.WITHHOLDS, {"its pixels shuffled": scrambled}),
-        Check.at_least("survives", survives, stays, SURVIVES, Consequence.WITHHOLDS, {"its pixels shuffled": 0.0}),
-        Check.at_least("predicts", predicts, told, bar, Consequence.MARKS, rates),
+
+    def share(value: float) -> float:
+        return (value - mean) / reach
+
+    gained = share(float(activation.min()))
+    stays = share(float(facts["moved"][k].mean())) / max(1e-9, share(float(activation.mean())))
+    scrambled, by_luck = share(float(facts["scrambled"][k].mean())), share(float(facts["null"][:, k].max()))
+    others = np.delete(facts["predicts"][:, k], k)
+    more = {"images of other units, median": float(np.median(others[np.isfinite(others)]))} if len(others) else {}
+    first = Check.at_least(
+        "excites", excites, gained, 1.0, Consequence.WITHHOLDS, {"its pixels shuffled": scrambled, LARGEST: by_luck}
     )
-    return Feature("feature", raw, checks, source, details=details)
+    natural_stays = {"the held-out input that excites most": share(float(facts["best moved"][k]))}
+    second = Check.at_least("survives", survives, stays, SURVIVES, Consequence.WITHHOLDS, natural_stays)
+    third = foretells(predicts, float(facts["predicts"][k, k]), chance, k, PREDICTS, more)
+    details.update(chance.record(k))
+    return Feature("feature", raw, (first, second, third), source, details=details)
 
 
 def gallery(features: Sequence[Feature], columns: int = 8) -> Picture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -142,3 +143,13 @@ class Wanted:
         if self.place is not None:
             raise TargetError(f"There is no place {self.place}: the layer's values have no places.")
         return values
+
+
+def shuffled(network: Network, seed: int) -> Network:
+    """The network with the entries of every weight in another order: as large, and trained for nothing."""
+    module = copy.deepcopy(network.module)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.copy_(weight.flatten()[torch.randperm(weight.numel(), generator=generator)].view_as(weight))
+    return Network(module, f"{network.name}, shuffled")

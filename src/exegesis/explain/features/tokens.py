@@ -6,8 +6,10 @@ Only letters of the behaviour's alphabet stand in for letters of a row; everythi
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -16,17 +18,22 @@ from torch import Tensor
 
 from exegesis.behavior import Behavior
 from exegesis.explain.core import Check, Consequence, Provenance
+from exegesis.explain.features.chance import WEIGHTS, Chance, chance_of, corrected_over, foretells
 from exegesis.explain.features.feature import PREDICTS, Feature
+from exegesis.explain.features.layer import shuffled
 from exegesis.explain.features.matching import rank_correlations
 from exegesis.explain.inputs import Inputs, read_inputs
 from exegesis.explain.model import Model, NetworkModel, Objective
 from exegesis.explain.target import Explained, Target
-from exegesis.ir import InputError
+from exegesis.ir import InputError, Json
 from exegesis.runtime import Network
 
 TRIED = 24  # letters tried at one place where a gradient can propose them; else all
 CHUNK = 256
-NULLS = 40
+CHANGED = 64  # strings with one letter changed, for the test of survival
+NULLS, NULLS_OF_WEIGHTS, SHUFFLES = 40, 16, 4
+FEWEST_ROWS = 8
+SAME = "it is the same on all natural rows"
 
 
 @dataclass(frozen=True)
@@ -56,14 +63,46 @@ def strongest_tokens(
     limit: int = 200,
     seed: int = 0,
 ) -> Feature:
-    """The string of letters that excites a number most, beside natural rows and random strings.
+    """The string of letters that excites one number most; arguments and errors as for `strongest_strings`.
 
     Args:
-        network: over tokens; or any model of them, such as a part of a program (`TokenProgram`).
-        behavior: over tokens.
         explained: which number; the output `Target(0)` at the last scored position unless told.
-        layer: path of the module of a network whose values it is read off; None for the outputs.
         name: how to call it.
+    """
+    asked = [(name, explained or Target(0))]
+    more: _More = {"layer": layer, "split": split, "settle": settle, "limit": limit, "seed": seed}
+    return strongest_strings(network, behavior, asked, **more)[0]
+
+
+class _More(TypedDict):
+    layer: str | None
+    split: str | None
+    settle: Settle | None
+    limit: int
+    seed: int
+
+
+def strongest_strings(
+    network: Network | Model,
+    behavior: Behavior,
+    asked: Sequence[tuple[str, Explained]],
+    *,
+    layer: str | None = None,
+    split: str | None = None,
+    settle: Settle | None = None,
+    limit: int = 200,
+    seed: int = 0,
+) -> tuple[Feature, ...]:
+    """For each number the string of letters that excites it most, beside natural rows and strings that know nothing.
+
+    Numbers that are asked for together are tested together, as in `visualise`.
+
+    Args:
+        network: over tokens; or any model of them, such as a part of a program (`TokenProgram`), whose weights cannot
+            be shuffled, so that random strings are the only null.
+        behavior: over tokens.
+        asked: names, and which numbers.
+        layer: path of the module of a network whose values they are read off; None for the outputs.
         split: whose rows are looked at; the first unless told. The most frequent length is taken.
         settle: how strings are sought.
         limit: how many natural rows are looked at.
@@ -82,22 +121,22 @@ def strongest_tokens(
         )
     rows = rows_of_one_length(behavior, split or next(iter(behavior.splits)), limit, seed)
     model = NetworkModel(network, layer) if isinstance(network, Network) else network
-    objective = Objective(model, rows, explained or Target(0), behavior.readout)
-    with torch.no_grad():
-        natural = objective.reading(objective.outputs, torch.arange(len(rows)))
-    assert rows.tokens is not None
-    template = int(natural.argmax())
-    strings = Strings(objective, template, letters)
-    if not bool(strings.free.any()):
-        raise InputError(f"The rows of behaviour {behavior.name} hold no letters that could be changed.")
-    generator = torch.Generator().manual_seed(seed)
-    starts = [strings.ids, strings.random(strings.ids, generator)]
-    if settle.steps and (mixed := _relaxed(strings, settle, generator)) is not None:
-        starts.append(mixed)
-    ids, value, calls = max((_settled(strings, start, settle) for start in starts), key=lambda found: found[1])
-    randoms = torch.stack([strings.random(ids, generator) for _ in range(min(512, max(64, calls)))])
-    guessed = strings.values(randoms)
-    return _feature(strings, behavior, name, ids, value, natural, guessed, seed)
+    objectives = [Objective(model, rows, explained, behavior.readout) for _, explained in asked]
+    found = [_sought(objective, behavior, letters, settle, seed) for objective in objectives]
+    generator = torch.Generator().manual_seed(seed + 2)
+    nulls = {"random strings": [one.drawn(NULLS, generator) for one in found]}
+    if isinstance(model, NetworkModel):
+        nulls[WEIGHTS] = [_of_random_weights(model, objectives, letters, generator)] * len(found)
+    told = np.array([one.foretold(one.ids[None])[0] for one in found])
+    by_kind = {
+        kind: np.column_stack([one.foretold(null) for one, null in zip(found, strings, strict=True)])
+        for kind, strings in nulls.items()
+    }
+    chance = chance_of(told, by_kind)
+    return tuple(
+        _feature(one, behavior, name, _predicts(one, float(told[k]), chance, k), chance.record(k), seed)
+        for k, (one, (name, _)) in enumerate(zip(found, asked, strict=True))
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +192,80 @@ class Strings:
     def table(self) -> Float[Tensor, "letters width"]:
         """The embedding of each letter, read off strings that hold nothing else."""
         return self.start(self.letters[:, None].expand(-1, len(self.ids)).contiguous())[:, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class _Sought:
+    """The strongest string of one number.
+
+    Args:
+        strings: where it was sought.
+        ids, value: the string, and how far it excites the number.
+        natural: the number on natural rows, [n].
+        guessed: the number of the best of as many random strings as were tried.
+    """
+
+    strings: Strings
+    ids: Int[Tensor, " s"]
+    value: float
+    natural: Float[Tensor, " n"]
+    guessed: float
+
+    @cached_property
+    def different(self) -> int:
+        """How many different natural rows there are: a row that comes again tells nothing new."""
+        tokens = self.strings.objective.inputs.tokens
+        assert tokens is not None
+        return len(torch.unique(tokens, dim=0))
+
+    @property
+    def varies(self) -> bool:
+        """Whether natural rows excite it more or less."""
+        return float(self.natural.max() - self.natural.min()) > 0
+
+    def drawn(self, count: int, generator: torch.Generator) -> Int[Tensor, "m s"]:
+        """Random strings in its place."""
+        return torch.stack([self.strings.random(self.ids, generator) for _ in range(count)])
+
+    def foretold(self, strings: Int[Tensor, "m s"]) -> Float[np.ndarray, " m"]:
+        """How natural rows' likeness to each string goes with how they excite it; NaN where nothing can be said."""
+        rows = self.strings.objective.inputs.tokens
+        assert rows is not None
+        if not self.varies or self.different < FEWEST_ROWS:
+            return np.full(len(strings), np.nan)
+        told = np.stack([likeness(string, rows, self.strings.letters) for string in strings], 1)
+        return np.asarray(rank_correlations(told, self.natural.numpy().astype(np.float64)[:, None])[:, 0])
+
+
+def _sought(objective: Objective, behavior: Behavior, letters: Tensor, settle: Settle, seed: int) -> _Sought:
+    """The best string found from the strongest natural row, a random one, and a mixture of embeddings."""
+    with torch.no_grad():
+        natural = objective.reading(objective.outputs, torch.arange(len(objective)))
+    strings = Strings(objective, int(natural.argmax()), letters)
+    if not bool(strings.free.any()):
+        raise InputError(f"The rows of behaviour {behavior.name} hold no letters that could be changed.")
+    generator = torch.Generator().manual_seed(seed)
+    starts = [strings.ids, strings.random(strings.ids, generator)]
+    if settle.steps and (mixed := _relaxed(strings, settle, generator)) is not None:
+        starts.append(mixed)
+    ids, value, calls = max((_settled(strings, start, settle) for start in starts), key=lambda found: found[1])
+    randoms = torch.stack([strings.random(ids, generator) for _ in range(min(512, max(64, calls)))])
+    return _Sought(strings, ids, value, natural, float(strings.values(randoms).max()))
+
+
+def _of_random_weights(
+    model: NetworkModel, objectives: Sequence[Objective], letters: Tensor, generator: torch.Generator
+) -> Int[Tensor, "m s"]:
+    """The strongest strings of the same numbers in networks with shuffled weights, by one sweep from a random one."""
+    found = []
+    for draw in range(SHUFFLES):
+        other = NetworkModel(shuffled(model.network, int(torch.randint(1 << 30, (), generator=generator))), model.layer)
+        for k in range(NULLS_OF_WEIGHTS // SHUFFLES):
+            asked = objectives[(draw + k * SHUFFLES) % len(objectives)]
+            objective = Objective(other, asked.inputs, asked.explained, asked.readout)
+            strings = Strings(objective, int(torch.randint(len(objective), (), generator=generator)), letters)
+            found.append(_settled(strings, strings.random(strings.ids, generator), Settle(steps=0, sweeps=1))[0])
+    return torch.stack(found)
 
 
 def rows_of_one_length(behavior: Behavior, split: str, limit: int, seed: int) -> Inputs:
@@ -219,62 +332,59 @@ def _proposed(strings: Strings, ids: Int[Tensor, " s"], place: int) -> Int[Tenso
 
 
 def _feature(
-    strings: Strings,
-    behavior: Behavior,
-    name: str,
-    ids: Tensor,
-    value: float,
-    natural: Tensor,
-    guessed: Tensor,
-    seed: int,
+    found: _Sought, behavior: Behavior, name: str, predicts: Check, chance: Mapping[str, Json], seed: int
 ) -> Feature:
     """The string with its checks."""
-    mean, largest = float(natural.mean()), float(natural.max())
+    strings, ids, value = found.strings, found.ids, found.value
+    mean, largest = float(found.natural.mean()), float(found.natural.max())
     reach = largest - mean
     words = " ".join(behavior.vocabulary.labels[t] for t in ids.tolist())
     meaning = "How far the string excites it, where 0 is the mean and 1 the largest of natural rows of its length; it "
     meaning += "has to beat as many random strings as were tried."
     if reach <= 0:
-        first = Check.undefined("excites", meaning, "it is the same on all natural rows")
+        first = Check.undefined("excites", meaning, SAME)
     else:
-        best = (float(guessed.max()) - mean) / reach
+        best = (found.guessed - mean) / reach
         first = Check.at_least(
             "excites", meaning, (value - mean) / reach, max(1.0, best), Consequence.WITHHOLDS,
             {"best random string": best},
         )  # fmt: skip
-    generator = torch.Generator().manual_seed(seed + 1)
-    places, letters, model = strings.free.nonzero()[:, 0], strings.letters, strings.objective.model
-    changed = ids.repeat(64, 1)
-    at = places[torch.randint(len(places), (64,), generator=generator)]
-    changed[torch.arange(64), at] = letters[torch.randint(len(letters), (64,), generator=generator)]
+    changed = _one_letter_changed(strings, ids, torch.Generator().manual_seed(seed + 1))
     left = float(strings.values(changed).mean())
     stays = (left - mean) / (value - mean) if value > mean else float("nan")
     second = Check.at_least(
         "survives", "Share of that which stays when one letter, drawn, becomes another.", stays, 0.5, Consequence.MARKS
     )
-    raw = {"tokens": ids.numpy(), "activation": np.array([value]), "natural": natural.numpy()}
+    model = strings.objective.model
+    raw = {"tokens": ids.numpy(), "activation": np.array([value]), "natural": found.natural.numpy()}
     source = Provenance(
         "strongest string", {"layer": model.name}, seed, None, model.name, model.fingerprint, behavior.name,
     )  # fmt: skip
-    details = {"unit": name, "string": words, "natural mean": mean, "natural maximum": largest, "activation": [value]}
-    checks = (first, second, _predicts(strings, ids, natural, generator))
-    return Feature("feature", raw, checks, source, details=details)
+    details: dict[str, Json] = {"unit": name, "string": words, "natural mean": mean, "natural maximum": largest}
+    details.update({"activation": [value], **chance})
+    return Feature("feature", raw, (first, second, predicts), source, details=details)
 
 
-def _predicts(strings: Strings, ids: Tensor, natural: Tensor, generator: torch.Generator) -> Check:
-    """Whether natural rows like the string excite it, more than rows like random strings do."""
+def _one_letter_changed(strings: Strings, ids: Int[Tensor, " s"], generator: torch.Generator) -> Int[Tensor, "m s"]:
+    places, letters = strings.free.nonzero()[:, 0], strings.letters
+    changed = ids.repeat(CHANGED, 1)
+    at = places[torch.randint(len(places), (CHANGED,), generator=generator)]
+    changed[torch.arange(CHANGED), at] = letters[torch.randint(len(letters), (CHANGED,), generator=generator)]
+    return changed
+
+
+def _predicts(found: _Sought, told: float, chance: Chance, unit: int) -> Check:
+    """Whether natural rows like the string excite it, more than rows like strings that know nothing do."""
     meaning = "Rank correlation, over natural rows, of how they excite it with how like the string they are (the same "
-    meaning += "letters, at the same places)."
-    rows = strings.objective.inputs.tokens
-    assert rows is not None
-    others = [strings.random(ids, generator) for _ in range(NULLS)]
-    if len(rows) < 16 or float(np.ptp(natural.numpy())) == 0:
-        return Check.undefined("predicts", meaning, "it is the same on all natural rows, or these are fewer than 16")
-    told = np.stack([likeness(string, rows, strings.letters) for string in (ids, *others)], 1)
-    scores = rank_correlations(told, natural.numpy().astype(np.float64)[:, None])[:, 0]
-    null = float(np.quantile(np.nan_to_num(scores[1:]), 0.95))
-    bar = max(PREDICTS, null)
-    return Check.at_least("predicts", meaning, float(scores[0]), bar, nulls={"random strings, 95 %": null})
+    meaning += f"letters, at the same places); {corrected_over(chance)}."
+    if found.different < FEWEST_ROWS:
+        reason = (
+            f"there are {found.different} different rows of this length, and {FEWEST_ROWS} are needed to foretell any"
+        )
+        return Check.undefined("predicts", meaning, reason)
+    if not found.varies:
+        return Check.undefined("predicts", meaning, SAME)
+    return foretells(meaning, told, chance, unit, PREDICTS)
 
 
 def likeness(ids: Int[Tensor, " s"], rows: Int[Tensor, "n s"], letters: Int[Tensor, " k"]) -> Float[np.ndarray, " n"]:

@@ -66,8 +66,9 @@ def features(
     """Make inputs that excite units as much as inputs can, and test whether they say anything true.
 
     An image has to excite its unit more than any held-out input, to do so after small moves and turns, and to foretell
-    which held-out inputs excite it, better than images made for a network with shuffled weights. Over tokens the
-    strongest string of letters is sought, which has to beat random strings, and to foretell which rows excite it.
+    which held-out inputs excite it, better than images made for networks with shuffled weights; by how much depends on
+    how many units are tested together (Holm's correction). Over tokens the strongest string of letters is sought, which
+    has to beat random strings, and to foretell which rows excite it.
 
     With `--module` it is a part of a program: of a run, or of a network as lifted.
 
@@ -145,7 +146,7 @@ def _strings(
     position: int | None,
     seed: int,
 ) -> Sequence[Feature]:
-    from exegesis.explain.features import strongest_tokens
+    from exegesis.explain.features import strongest_strings
 
     asked = string_targets(network, signal, layer, chosen, together, position)
-    return [strongest_tokens(network, signal, what, layer=layer, name=name, seed=seed) for name, what in asked]
+    return strongest_strings(network, signal, asked, layer=layer, seed=seed)
