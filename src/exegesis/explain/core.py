@@ -222,6 +222,7 @@ class Explanation:
         provenance: where it came from.
         undefined: rows for which the method is undefined, each with the reason; their values are NaN.
         notes: sentences that belong beside the result, such as what the method is known to get wrong.
+        names: what `outputs`, `features` and `tokens` are called, where they have names: pictures say them.
     """
 
     kind: str
@@ -230,6 +231,7 @@ class Explanation:
     provenance: Provenance
     undefined: Mapping[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         frozen = {}
@@ -239,6 +241,12 @@ class Explanation:
             frozen[name] = view
         object.__setattr__(self, "raw", MappingProxyType(frozen))
         object.__setattr__(self, "undefined", MappingProxyType(dict(self.undefined)))
+        object.__setattr__(self, "names", MappingProxyType({key: tuple(own) for key, own in self.names.items()}))
+
+    def name_of(self, kind: str, number: int) -> str:
+        """What an output, a feature or a token is called; its number where it has no name."""
+        known = self.names.get(kind, ())
+        return known[number] if 0 <= number < len(known) else str(number)
 
     @property
     def status(self) -> Status:
@@ -281,6 +289,7 @@ class Explanation:
             "provenance": self.provenance.record(),
             "undefined": {str(row): reason for row, reason in self.undefined.items()},
             "notes": list(self.notes),
+            **({"names": {key: list(own) for key, own in self.names.items()}} if self.names else {}),
         }
 
     def to_json(self) -> str:
@@ -320,6 +329,7 @@ class Explanation:
                 provenance=Provenance(**record["provenance"]),
                 undefined={int(row): reason for row, reason in record["undefined"].items()},
                 notes=tuple(record["notes"]),
+                names=record.get("names", {}),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"The record of this explanation is malformed: {error}.") from None

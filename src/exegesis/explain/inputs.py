@@ -108,3 +108,17 @@ def read_inputs(behavior: Behavior, split: str, index: Sequence[int] | range | N
             )
         )
     return tuple(groups)
+
+
+def names_of(behavior: Behavior) -> dict[str, tuple[str, ...]]:
+    """What a behaviour calls its outputs, features and tokens; what has no names is left out."""
+    layout = behavior.layout
+    return {
+        key: own
+        for key, own in (
+            ("outputs", behavior.output_names or behavior.vocabulary.labels),
+            ("features", (layout.features if layout is not None else None) or ()),
+            ("tokens", behavior.vocabulary.labels),
+        )
+        if own
+    }

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from exegesis.behavior import Argmax, Behavior
-from exegesis.explain.core import Status, WithheldError
+from exegesis.explain.core import Status
 from exegesis.explain.examples import (
     PrototypeNetwork,
     Training,
@@ -20,10 +20,8 @@ from exegesis.explain.examples import (
     prototype_layer,
     prototype_network,
     prototypes_of,
-    tracin,
     unit_examples,
 )
-from exegesis.explain.examples.influence import last_layer_products
 from exegesis.explain.examples.prototypes import criticisms, discrepancy, greedy_prototypes, kernel_of
 from exegesis.ir import InputError
 from exegesis.runtime import Network, load
@@ -160,63 +158,6 @@ def test_prototypes_stand_for_others(network: Network, behavior: Behavior) -> No
     assert not set(found.arrays["criticisms"]) & set(found.arrays["prototypes"])
 
 
-def test_products_of_gradients_are_autograd_s(network: Network) -> None:
-    x, y = data()
-    a, b = torch.from_numpy(x[:3]), torch.from_numpy(x[3:7])
-    la, lb = torch.from_numpy(y[:3]), torch.from_numpy(y[3:7])
-
-    def gradient(one: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        last = network.module[5]
-        loss = F.cross_entropy(network.module(one[None]), label[None])
-        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, [last.weight, last.bias])])
-
-    left = torch.stack([gradient(*pair) for pair in zip(a, la, strict=True)])
-    right = torch.stack([gradient(*pair) for pair in zip(b, lb, strict=True)])
-    torch.testing.assert_close(last_layer_products(network, a, la, b, lb), left @ right.T, rtol=1e-4, atol=1e-5)
-
-
-def test_influence_is_checked_by_retraining() -> None:
-    x, y = data()
-    x, y = np.concatenate([x[:120], x[900:]]), np.concatenate([y[:120], y[900:]])
-    small = Behavior.from_arrays("few", {"train": (x[:120], y[:120]), "test": (x[120:], y[120:])}, Argmax())
-
-    def retrain(rows: np.ndarray, seed: int) -> Network:
-        return load(fitted(x[rows], y[rows], seed, 60, deep=False))
-
-    network = retrain(np.arange(120), 0)
-    found = tracin([network], small, list(range(12)), retrain=retrain, subsets=16)
-    (check,) = found.checks
-    assert found.status is Status.SHOWN, found.why
-    assert check.value is not None
-    assert check.value > check.nulls["networks dealt to other subsets, 99 %"] + 0.1
-    best, worst = found.strongest(0, 3)
-    assert found.arrays["scores"][0, best[0]] >= found.arrays["scores"][0, worst[0]]
-
-
-def test_influence_that_foretells_nothing_is_withheld() -> None:
-    x, y = data()
-    small = Behavior.from_arrays("few", {"train": (x[:80], y[:80]), "test": (x[900:920], y[900:920])}, Argmax())
-    draws = np.random.default_rng(0)
-
-    def unrelated(rows: np.ndarray, seed: int) -> Network:
-        module = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-        with torch.no_grad():
-            module[1].weight.copy_(torch.from_numpy(draws.normal(size=(10, 64))))
-        return load(module)
-
-    found = tracin([unrelated(np.arange(3), 0)], small, list(range(10)), retrain=unrelated, subsets=20)
-    assert found.status is Status.WITHHELD
-    with pytest.raises(WithheldError):
-        found.strongest(0)
-
-
-def test_influence_nobody_tested_is_marked(network: Network, behavior: Behavior) -> None:
-    found = tracin([network, network], behavior, [0], rates=[0.1, 0.2])
-    assert found.status is Status.MARKED
-    alone = tracin([network], behavior, [0])
-    np.testing.assert_allclose(found.raw["scores"], 0.3 * alone.raw["scores"], rtol=1e-4, atol=1e-5)
-
-
 def test_a_prototype_layer_says_what_the_network_says_and_looks_where_it_draws(
     network: Network, behavior: Behavior
 ) -> None:
@@ -296,11 +237,5 @@ def test_what_cannot_be_asked(network: Network, behavior: Behavior, tmp_path: Pa
         prototype_layer(network, behavior, "nowhere")
     with pytest.raises(InputError, match="have no places"):
         prototype_layer(network, behavior, "3")
-    with pytest.raises(InputError, match="there is none"):
-        tracin([], behavior, [0])
-    with pytest.raises(InputError, match="2 learning rates"):
-        tracin([network], behavior, [0], rates=[1.0, 2.0])
-    with pytest.raises(InputError, match="no linear layer"):
-        tracin([load(nn.Sequential(nn.Conv2d(1, 10, 8), nn.Flatten()))], behavior, [0])
     with pytest.raises(InputError, match="are the same in this layer"):
         kernel_of(np.ones((10, 2)))

@@ -1,49 +1,169 @@
-"""Which training examples made the network say this: TracIn over checkpoints, on the last linear layer, and its test
-by retraining.
+"""Which training examples made the network say this: scores by three methods, and their test by retraining.
 
-G. Pruthi et al., *Estimating training data influence by tracing gradient descent* (NeurIPS 2020); the linear
-datamodeling score is that of S. M. Park et al., *TRAK* (ICML 2023): do the summed influences of subsets rank what
-networks trained on them say?
+G. Pruthi et al., *Estimating training data influence by tracing gradient descent* (NeurIPS 2020) for TracIn; EK-FAC
+is in `ek_fac`; the test is in `retraining`. A score is positive where a training example speaks for the answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
-from scipy.stats import spearmanr
 from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
 
 from exegesis.behavior import Argmax, Behavior
-from exegesis.explain.core import Check, Consequence, Explanation, Provenance
-from exegesis.ir import InputError
+from exegesis.explain.core import Check, Explanation, Provenance, Status
+from exegesis.explain.examples.pictures import influence_picture
+from exegesis.explain.examples.retraining import Retrain, Retrained, margin, untested
+from exegesis.explain.figure import Picture, sentence_picture
+from exegesis.explain.inputs import names_of
+from exegesis.ir import InputError, Json
 from exegesis.runtime import Network, output_tensor
 
-Retrain = Callable[[Int[np.ndarray, " m"], int], Network]
-"""Trains a network on these rows of the training split, with a seed."""
-RANKS = 0.1
-NULLS = 200
+ROOM = 1 << 24
+"""Numbers of gradients that are held at a time."""
+EACH = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Of what influence is asked.
+
+    Args:
+        network: as trained.
+        x, answers: the inputs in question [n, ...], and what the network says of them [n].
+        train, labels: what it was trained on, [m, ...] and [m].
+        seed: of what is drawn.
+    """
+
+    network: Network
+    x: Float[Tensor, "n ..."]
+    answers: Int[Tensor, " n"]
+    train: Float[Tensor, "m ..."]
+    labels: Int[Tensor, " m"]
+    seed: int = 0
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Scores every training example for every question."""
+
+    @property
+    def title(self) -> str:
+        """What the method is called."""
+        ...
+
+    def settings(self) -> dict[str, Json]:
+        """Its settings, as JSON."""
+        ...
+
+    def scores(self, question: Question) -> Float[Tensor, "n m"]:
+        """Influence [n, m], positive where a training example speaks for the answer."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class Influence(Explanation):
-    """Arrays: `scores` [n_test, n_train], positive where a training example speaks for the answer; `rows` [n_test]."""
+    """Arrays: `scores` [n_test, n_train], positive where a training example speaks for the answer; `rows` [n_test] and
+    `inputs` [n_test, ...] of the questions, `answers` [n_test]; `examples` [n_test, 2, k], the training rows that speak
+    most for and most against, their `example_inputs` [n_test, 2, k, ...] and `example_labels` [n_test, 2, k]."""
 
     def strongest(self, query: int, count: int = 5) -> tuple[Int[np.ndarray, " count"], Int[np.ndarray, " count"]]:
         """The training rows that speak most for, and most against, the answer to a query; withheld with the rest."""
         order = np.argsort(-self.arrays["scores"][query], kind="stable")
         return order[:count], order[::-1][:count]
 
+    def figure(self, *, anyway: bool = False) -> Picture:
+        """Each question with the training examples that speak most for and most against its answer."""
+        if self.status is Status.WITHHELD and not anyway:
+            return sentence_picture(self.why)
+        return influence_picture(self)
 
-def tracin(
-    checkpoints: Sequence[Network],
+
+@dataclass(frozen=True, eq=False)
+class TracIn:
+    """Inner products of loss gradients with respect to the last linear layer, summed over checkpoints with their
+    learning rates.
+
+    For cross-entropy that gradient is (p − y) hᵀ, so that a product of two is (p − y)·(p′ − y′) (h·h′ + 1).
+
+    Args:
+        checkpoints: the network at several steps of its training; the network itself unless told.
+        rates: learning rate at each; 1 unless told.
+    """
+
+    checkpoints: tuple[Network, ...] = ()
+    rates: tuple[float, ...] = ()
+
+    title = "TracIn on the last layer"
+
+    def settings(self) -> dict[str, Json]:
+        """See `Scorer.settings`."""
+        return {"checkpoints": max(1, len(self.checkpoints)), "rates": list(self.rates)}
+
+    def scores(self, question: Question) -> Float[Tensor, "n m"]:
+        """See `Scorer.scores`. Raises InputError for rates that do not fit, or no last linear layer."""
+        checkpoints = self.checkpoints or (question.network,)
+        if self.rates and len(self.rates) != len(checkpoints):
+            raise InputError(f"There are {len(checkpoints)} checkpoints, but {len(self.rates)} learning rates.")
+        found = torch.zeros(len(question.x), len(question.train))
+        for network, rate in zip(checkpoints, self.rates or (1.0,) * len(checkpoints), strict=True):
+            found += rate * last_layer_products(network, question.x, question.answers, question.train, question.labels)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class GradientProduct:
+    """The inner product of the gradients of the answer's margin and of a training example's (negative) loss, over all
+    parameters of the network as it is: TracIn at the end of training. It takes the curvature to be the same everywhere,
+    and is what EK-FAC has to beat."""
+
+    title = "gradient product"
+
+    def settings(self) -> dict[str, Json]:
+        """See `Scorer.settings`."""
+        return {}
+
+    def scores(self, question: Question) -> Float[Tensor, "n m"]:
+        """See `Scorer.scores`; bounded memory."""
+        module = question.network.module
+        weights = {name: p.detach() for name, p in module.named_parameters()}
+        kept = {name: b.detach() for name, b in module.named_buffers()}
+        size = max(1, ROOM // max(1, 2 * sum(p.numel() for p in weights.values())))
+
+        def outputs(given: dict[str, Tensor], x: Tensor) -> Tensor:
+            return output_tensor(functional_call(module, {**given, **kept}, (x[None],)), question.network.name)
+
+        def loss(given: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+            return F.cross_entropy(outputs(given, x), y[None])
+
+        def less(given: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+            return -margin(outputs(given, x), y[None])[0]
+
+        def rows(of: Callable[..., Tensor], x: Tensor, y: Tensor) -> Float[Tensor, "n p"]:
+            found = vmap(grad(of), in_dims=(None, 0, 0))(weights, x, y)
+            return torch.cat([part.flatten(1) for part in found.values()], 1)
+
+        found = torch.empty(len(question.x), len(question.train))
+        for queries in torch.split(torch.arange(len(question.x)), size):
+            own = rows(less, question.x[queries], question.answers[queries])
+            for part in torch.split(torch.arange(len(question.train)), size):
+                found[queries[:, None], part] = own @ rows(loss, question.train[part], question.labels[part]).T
+        return found
+
+
+def influence_of(
+    network: Network,
     behavior: Behavior,
     rows: Sequence[int],
+    scorer: Scorer | Sequence[Scorer] = (),
     *,
-    rates: Sequence[float] | None = None,
     split: str = "test",
     among: str = "train",
     retrain: Retrain | None = None,
@@ -52,46 +172,71 @@ def tracin(
 ) -> Influence:
     """Influence of every training example on the network's answer to some inputs.
 
-    For cross-entropy, the gradient with respect to a last linear layer is (p − y) hᵀ, so that an inner product of two
-    gradients is (p − y)·(p′ − y′) (h·h′ + 1); it is summed over checkpoints with their learning rates.
-
     Args:
-        checkpoints: the network at several steps of its training, the last one last; one will do.
+        network: as trained.
         behavior: over arrays, with an argmax readout and labels on the training split.
         rows: of `split`, the inputs in question.
-        rates: learning rate at each checkpoint; 1 unless told.
+        scorer: the method; `TracIn` at the network as it is unless told. Of several, as of one at several dampings, the
+            one that ranks half of the retrained networks best is kept, and tested on the other half.
         split, among: names of splits.
         retrain: trains on a subset; with it the result is tested by retraining, without it nothing tests it.
-        subsets: how many subsets of half the training rows are trained on.
+        subsets: how many subsets of half the training rows it is tested by; twice as many where one has to be chosen.
         seed: of the subsets.
 
     Raises:
-        InputError: no labels, rows that do not exist, no last linear layer, or rates that do not fit.
+        InputError: no labels, rows that do not exist, or what the method asks for is missing.
     """
-    if not checkpoints:
-        raise InputError("Influence needs the network, or several checkpoints of it; there is none.")
-    if rates is not None and len(rates) != len(checkpoints):
-        raise InputError(f"There are {len(checkpoints)} checkpoints, but {len(rates)} learning rates.")
+    scorers = (scorer,) if isinstance(scorer, Scorer) else tuple(scorer) or (TracIn(),)
     train, queries = behavior.arrays(among), behavior.arrays(split)
     if not isinstance(behavior.readout, Argmax) or train.y is None:
         raise InputError(
             f"Split {among} of behaviour {behavior.name} has no classes as labels, of which influence is traced."
         )
+    if not len(rows):
+        raise InputError("No rows were named whose answers are asked about.")
     if wrong := [row for row in rows if not 0 <= row < len(queries)]:
         raise InputError(f"Split {split} has no row {wrong[0]}: it has {len(queries)}, counted from 0.")
-    x, y = torch.from_numpy(train.x), torch.from_numpy(train.y)
     asked = torch.from_numpy(queries.gather(np.asarray(rows)).x)
-    answers = _outputs(checkpoints[-1], asked)[0].argmax(1)
-    scores = torch.zeros(len(asked), len(x))
-    for network, rate in zip(checkpoints, rates or [1.0] * len(checkpoints), strict=True):
-        scores += rate * last_layer_products(network, asked, answers, x, y)
-    check = _tested(scores, answers, asked, len(x), retrain, subsets, seed)
-    last = checkpoints[-1]
+    with torch.no_grad():
+        answers = output_tensor(network.module(asked), network.name).argmax(1)
+    question = Question(network, asked, answers, torch.from_numpy(train.x), torch.from_numpy(train.y), seed)
+    chosen, scores, check = _chosen(scorers, question, retrain, subsets, seed)
     source = Provenance(
-        "TracIn on the last layer", {"checkpoints": len(checkpoints), "split": split, "among": among}, seed, None,
-        last.name, last.fingerprint, behavior.name,
+        chosen.title, {**chosen.settings(), "split": split, "among": among, "chosen among": len(scorers)}, seed, None,
+        network.name, network.fingerprint, behavior.name,
     )  # fmt: skip
-    return Influence("influence", {"scores": scores.numpy(), "rows": np.asarray(rows)}, (check,), source)
+    raw = {"scores": scores.numpy(), "rows": np.asarray(rows), "inputs": asked.numpy(), "answers": answers.numpy()}
+    return Influence("influence", {**raw, **_examples(scores, question)}, (check,), source, names=names_of(behavior))
+
+
+def _chosen(
+    scorers: Sequence[Scorer], question: Question, retrain: Retrain | None, subsets: int, seed: int
+) -> tuple[Scorer, Float[Tensor, "n m"], Check]:
+    """The scorer that ranks half of the retrained networks best, and its test on the other half."""
+    if retrain is None:
+        return scorers[0], scorers[0].scores(question), untested()
+    tested = Retrained.of(question, retrain, subsets * (1 if len(scorers) == 1 else 2), seed)
+    found = [one.scores(question) for one in scorers]
+    best = 0
+    if len(scorers) > 1:
+        first = tested.select(slice(0, None, 2))
+        best = int(np.argmax([first.score(scores) for scores in found]))
+        tested = tested.select(slice(1, None, 2))
+    plain = GradientProduct()
+    others = {} if isinstance(scorers[best], GradientProduct) else {plain.title: plain.scores(question)}
+    return scorers[best], found[best], tested.check(found[best], others, seed)
+
+
+def _examples(scores: Float[Tensor, "n m"], question: Question) -> dict[str, np.ndarray]:
+    """The rows that speak most for and most against, with what they hold."""
+    count = min(EACH, scores.shape[1] // 2)
+    order = (-scores).argsort(stable=True, dim=1)
+    rows = torch.stack([order[:, :count], order.flip(1)[:, :count]], 1)
+    return {
+        "examples": rows.numpy(),
+        "example_inputs": question.train[rows].numpy(),
+        "example_labels": question.labels[rows].numpy(),
+    }
 
 
 def last_layer_products(
@@ -100,7 +245,7 @@ def last_layer_products(
     """Inner products of loss gradients with respect to the last linear layer, weights and bias."""
     sides = []
     for x, y in ((a, a_labels), (b, b_labels)):
-        logits, inner = _outputs(network, x)
+        logits, inner = _last_layer(network, x)
         residual = logits.softmax(1)
         residual[torch.arange(len(y)), y] -= 1.0
         sides.append((residual, inner))
@@ -108,7 +253,7 @@ def last_layer_products(
     return (left @ right.T) * (inner @ other.T + 1.0)
 
 
-def _outputs(network: Network, x: Tensor, chunk: int = 256) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n d"]]:
+def _last_layer(network: Network, x: Tensor, chunk: int = 256) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n d"]]:
     """Logits, and what the last linear layer reads."""
     linears = [m for m in network.module.modules() if isinstance(m, nn.Linear)]
     if not linears:
@@ -133,40 +278,3 @@ def _outputs(network: Network, x: Tensor, chunk: int = 256) -> tuple[Float[Tenso
         for hook in hooks:
             hook.remove()
     return torch.cat(logits), torch.cat(inner)
-
-
-def _tested(
-    scores: Float[Tensor, "n m"],
-    answers: Int[Tensor, " n"],
-    asked: Tensor,
-    count: int,
-    retrain: Retrain | None,
-    subsets: int,
-    seed: int,
-) -> Check:
-    """The linear datamodeling score: the mean over queries of a rank correlation over subsets."""
-    meaning = "Rank correlation of summed influence with the answer's margin in networks trained on half of the rows."
-    name = "linear datamodeling score"
-    if retrain is None:
-        return Check.undefined(name, meaning, "nobody said how the network is trained", Consequence.MARKS)
-    draws = np.random.default_rng(seed)
-    masks = np.stack([draws.permutation(count) < count // 2 for _ in range(subsets)])
-    margins = []
-    for number, mask in enumerate(masks):
-        logits = _outputs(retrain(np.flatnonzero(mask), seed + number), asked)[0]
-        own = logits.gather(1, answers[:, None])[:, 0]
-        margins.append((own - logits.scatter(1, answers[:, None], -torch.inf).logsumexp(1)).numpy())
-    actual = np.stack(margins)
-    foretold = masks.astype(np.float64) @ scores.numpy().T.astype(np.float64)
-    # Queries are alike, so their correlations are too: the null deals the retrained networks to other subsets.
-    mixed = [_mean_rank(foretold, actual[draws.permutation(subsets)]) for _ in range(NULLS)]
-    bar = float(np.quantile(mixed, 0.99))
-    return Check.at_least(
-        name, meaning, _mean_rank(foretold, actual), max(RANKS, bar), Consequence.WITHHOLDS,
-        {"networks dealt to other subsets, 99 %": bar},
-    )  # fmt: skip
-
-
-def _mean_rank(foretold: Float[np.ndarray, "s n"], actual: Float[np.ndarray, "s n"]) -> float:
-    found = [spearmanr(foretold[:, k], actual[:, k]).statistic for k in range(actual.shape[1])]
-    return float(np.nanmean(found))

@@ -150,14 +150,14 @@ def _of_all(
 def _of_rows(
     network: Network, signal: Behavior, layer: str | None, nearest: str | None, influence: str | None, seed: int
 ) -> Explanation:
+    from exegesis.explain.examples import influence_of
     from exegesis.explain.examples import nearest as nearest_to
-    from exegesis.explain.examples import tracin
 
     split = "test" if "test" in signal.splits else next(iter(signal.splits))
     among = next(iter(signal.splits))
     if nearest is not None:
         return nearest_to(network, signal, layer, rows_of(nearest) or [], split=split, among=among, seed=seed)
-    return tracin([network], signal, rows_of(influence) or [], split=split, among=among, seed=seed)
+    return influence_of(network, signal, rows_of(influence) or [], split=split, among=among, seed=seed)
 
 
 def _rows(one: Explanation) -> dict[str, list[int]]:
