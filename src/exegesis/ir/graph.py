@@ -64,7 +64,10 @@ class Site:
     `value` names the node of torch's export of the network that carries it. `module` and `port` say the same with a
     module boundary, where there is one: the output of `module`, or its first input. `index` picks an entry along a
     named axis (a head), or several of one axis (neurons); `basis` names a tensor `[k, width]` whose rows span the
-    subspace of the last axis, where the value is only a part of it. `label` is what the field calls the place: `L0H1`.
+    subspace of the last axis, where the value is only a part of it. `echo` names a tensor `[k, width]`: how all entries
+    along the axis of `index` follow the k that it picks, in ascending order, where the network says one thing in more
+    entries than the program (dropped neurons that repeat kept ones); the k columns of the picked entries are the
+    identity. `label` is what the field calls the place: `L0H1`.
     """
 
     value: str
@@ -74,6 +77,7 @@ class Site:
     index: tuple[tuple[str, int], ...] = ()
     basis: str | None = None
     label: str = ""
+    echo: str | None = None
 
 
 @dataclass(frozen=True)
@@ -227,7 +231,7 @@ class Graph:
         alive = self.upstream(self.outputs)
         nodes = tuple(n for n in self.nodes if n.id in alive or n.level is Level.INPUT)
         named = {t for n in nodes for t in n.tensors.values()}
-        named |= {s.basis for n in nodes for s in n.sites if s.basis}
+        named |= {t for n in nodes for s in n.sites for t in (s.basis, s.echo) if t}
         tensors = {k: v for k, v in self.tensors.items() if k in named}
         return replace(self, nodes=nodes, tensors=tensors, functions=self._functions_of(alive))
 

@@ -96,7 +96,8 @@ class _Listing:
             at = "".join(f"[{axis} {k}]" for axis, k in site.index)
             place = f" ({site.port} of {site.module})" if site.module else ""
             subspace = f", in the subspace @{site.basis}" if site.basis else ""
-            yield from self._wrapped(f"; at {site.value}{at}{place}{subspace}", indent)
+            echo = f", and what follows it by @{site.echo}" if site.echo else ""
+            yield from self._wrapped(f"; at {site.value}{at}{place}{subspace}{echo}", indent)
 
     def _wrapped(self, text: str, indent: str) -> list[str]:
         """Continuation lines stand two levels deeper; a word longer than a line is left whole."""

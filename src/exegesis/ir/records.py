@@ -69,10 +69,11 @@ class _Site(_Record):
     index: list[_Place] = []
     basis: str | None = None
     label: str = ""
+    echo: str | None = None
 
     def restore(self) -> Site:
         index = tuple((p.axis, p.at) for p in self.index)
-        return Site(self.value, tuple(self.axes), self.module, self.port, index, self.basis, self.label)
+        return Site(self.value, tuple(self.axes), self.module, self.port, index, self.basis, self.label, self.echo)
 
 
 class _Node(_Record):

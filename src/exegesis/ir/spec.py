@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from exegesis.ir.errors import GraphError
-from exegesis.ir.graph import Axis, Graph, Json, Kind, Level, Node
+from exegesis.ir.graph import Axis, Graph, Json, Kind, Level, Node, Site
 
 Check = Callable[[Node, Graph], str | None]
 
@@ -195,6 +195,23 @@ def _check_sites(node: Node, graph: Graph) -> str | None:
             return f"lives in the subspace {site.basis!r}, a tensor that the graph does not hold"
         if unknown := [axis for axis, _ in site.index if axis not in site.axes]:
             return f"lives at an index of axis {unknown[0]!r}, which {site.value!r} does not have"
+        if site.echo is not None and (problem := _echo_problem(site, graph)):
+            return f"says by {site.echo!r} how other entries of {site.value!r} follow, {problem}"
+    return None
+
+
+def _echo_problem(site: Site, graph: Graph) -> str | None:
+    """What is wrong with the tensor that says how entries follow those that a site picks."""
+    assert site.echo is not None
+    echo, picked = graph.tensors.get(site.echo), sorted({number for _, number in site.index})
+    if echo is None:
+        return "a tensor that the graph does not hold"
+    if len({axis for axis, _ in site.index}) != 1 or site.basis is not None:
+        return "but picks none along one axis alone"
+    if echo.ndim != 2 or len(echo) != len(picked) or picked[-1] >= echo.shape[1]:
+        return f"which is {list(echo.shape)} for {len(picked)} entries"
+    if not np.array_equal(echo[:, picked], np.eye(len(picked))):
+        return "which changes the entries themselves"
     return None
 
 

@@ -9,6 +9,7 @@ from exegesis.passes.compressing.drop_units import DropUnits
 from exegesis.passes.compressing.quantise_weights import QuantiseWeights
 from exegesis.passes.grouping.group_functions import GroupFunctions
 from exegesis.passes.grouping.group_modules import GroupModules
+from exegesis.passes.grouping.locate_units import LocateUnits
 from exegesis.passes.manager import Pass
 from exegesis.passes.naming.name_variables import NameVariables
 from exegesis.passes.pruning.drop_edges import DropEdges
@@ -40,6 +41,7 @@ STANDARD: tuple[Pass, ...] = (
 ARRAYS: tuple[Pass, ...] = (
     DropUnits(),  # pixels, neurons and channels that the others can stand in for
     QuantiseWeights(),  # weights as whole numbers of steps, most of them zero
+    LocateUnits(),  # what is kept of a layer is in its units and in those that repeat them
     GroupModules(),  # modules become functions, layers where there are none
 )
 

@@ -25,11 +25,13 @@ from exegesis.verify.interchange import LOOKS
 from exegesis.verify.network import Reference
 from exegesis.verify.parts import Part, find_parts, used_parts
 from exegesis.verify.picks import Cases, cases, pools, untouched
+from exegesis.verify.places import Rest, rests
 from exegesis.verify.program import Judged
 from exegesis.verify.swaps import Pool, Rows, Swaps, by_position
 from exegesis.verify.tallies import Tally, more_cases, open_because, settled
 
 RESAMPLE, MEAN, EQUAL = "resample", "mean", "resample among equal values"
+REST = "resample what layers hold beside their variables"
 SURVIVES = Bound(at_least=0.95, lower_at_least=0.9)
 BREAKS = Bound(at_least=0.8, lower_at_least=0.7)
 _CASES, _POOLS, _POOL_SIZE, _RANDOM_SETS = 160, 8, 48, 8
@@ -121,8 +123,9 @@ class Ablations:
             self.pools = lone_pools(program, reference, groups, split, count=_POOLS)
         used = frozenset() if uses_nothing else frozenset(used_parts(parts, program.graph, groups, exported))
         self.setup = _Setup(program, reference, groups, parts, used)
+        self.rests = () if reference.behavior.is_sequence else rests([p for g in groups for p in g.places], exported)
         self.split, self.survives, self.breaks = split, survives, breaks
-        self.sufficient: dict[str, _Count] = {name: _Count() for name in (RESAMPLE, MEAN, EQUAL)}
+        self.sufficient: dict[str, _Count] = {name: _Count() for name in (RESAMPLE, MEAN, EQUAL, REST)}
         self.necessary: dict[str, _Count] = {}
         self.visits = 0
         self.seconds = 0.0
@@ -147,6 +150,8 @@ class Ablations:
                 if self.setup.unused:
                     _without_unused(self.setup, pool, each, self.sufficient, rng)
                 _among_equals(self.setup, pool, each, self.sufficient[EQUAL], rng)
+                if self.rests:
+                    _without_rest(self.setup, self.rests, pool, each, self.sufficient[REST], rng)
             if everything or broken:
                 _without_used(self.setup, pool, each, self.necessary, rng)
             self.seconds += time.perf_counter() - began
@@ -191,7 +196,7 @@ class Ablations:
         """What that amounts to so far."""
         kept, broken = self._measured
         setup, seed = self.setup, self.setup.reference.seed
-        left = [setup.parts[i].label for i in setup.unused]
+        left = [setup.parts[i].label for i in setup.unused] + [r.label for r in self.rests]
         claims = []
         domain = f"inputs of split {self.split}"
         if kept:
@@ -204,7 +209,7 @@ class Ablations:
             statement = "The network's answer breaks without what the program uses, where the program says so."
             rest = list(broken.values())[1:]
             claims.append(_claim(statement, domain, [broken[RESAMPLE]], failures, self.breaks, seed, rest))
-        return Ablation(kept, broken, len(left) if setup.parts else None, tuple(claims))
+        return Ablation(kept, broken, len(setup.unused) if setup.parts else None, tuple(claims))
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,6 +264,24 @@ def _without_unused(setup: _Setup, pool: Pool, n: int, counts: dict[str, _Count]
             few = np.arange(-(-n // _RANDOM_SETS))
             part = drawn.ablating(parts, random).take(few)
             counts[name].null.add(_kept(bare, part, clean[: _answers_in(bare, base[few])], at[few], mean))
+
+
+def _without_rest(setup: _Setup, rest: Sequence[Rest], pool: Pool, n: int, count: _Count, rng: Generator) -> None:
+    """Resamples, in all layers at once and from one other input, what the variables there do not say: dropped units.
+
+    The null resamples as many of the layers' entries at random, with nothing following.
+    """
+    bare = Pool(pool.program, pool.reference, [Aligned((), (r,)) for r in rest], pool.batch)
+    drawn = _Drawn.of(pool, n, rng)
+    clean = bare.network_says(untouched(bare, drawn.base))
+    at, every = _one_answer_per_row(bare, drawn.base, rng), range(len(rest))
+    kept = _kept(bare, drawn.ablating(len(rest), every), clean, at, False)
+    count.own.add(kept)
+    if count.own.failure is None and not kept.all():
+        count.own.failure = _shown(pool, int(drawn.base[int(np.argmin(kept))]), REST)
+    random = [r.random_entries(rng) for r in rest]
+    other = Pool(pool.program, pool.reference, [Aligned((), (p,)) for p in random], pool.batch)
+    count.null.add(_kept(other, drawn.ablating(len(rest), every), clean, at, False))
 
 
 def _kept(pool: Pool, swaps: Swaps, clean: np.ndarray, at: np.ndarray, mean: bool) -> np.ndarray:

@@ -6,71 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 
 from exegesis.ir import Graph, InputError, Level, Node, Site
 from exegesis.runtime.exported import ExportedNetwork
+from exegesis.verify.places import Place, distinct, onto, overlap
 
 HEAD = "head"
 """What the axis of an attention's heads is called."""
 PLACE = "component.arange"
 """What counts the positions of a sequence."""
-
-
-@dataclass(frozen=True, eq=False)
-class Place:
-    """One site in one network, ready to be written to.
-
-    Attributes:
-        value: name of the network's value.
-        label: how a person calls it.
-        batch: which axis of the value is the batch.
-        position: which axis follows the variable's positions; None where none does.
-        selected: entries that belong to the site, over the value's other axes (1 along those where all do); None: all.
-        projection: [width, width], onto the subspace of the last axis that belongs to the site; None: all of it.
-        dimension: how many numbers the site holds per position.
-        head: which head of an attention it is a part of, where it is part of one.
-    """
-
-    value: str
-    label: str
-    batch: int
-    position: int | None
-    selected: Bool[Tensor, "..."] | None
-    projection: Tensor | None
-    dimension: int
-    head: int | None = None
-
-    def mixed(self, value: Tensor, source: Tensor, where: Bool[Tensor, "b s"]) -> Tensor:
-        """`value` with what `source` has at this site in its place, at the positions chosen by `where`.
-
-        A site without positions changes as a whole in the rows where any position is chosen.
-        """
-        rows = where if self.position is not None else where.any(1)
-        shape = [1] * value.ndim
-        shape[self.batch] = len(rows)
-        if self.position is not None:
-            shape[self.position] = where.shape[1]
-            rows = rows if self.batch < self.position else rows.T
-        chosen = rows.reshape(shape)
-        if self.selected is not None:
-            chosen = chosen & self.selected
-        if self.projection is None:
-            return torch.where(chosen, source, value)
-        return value + torch.where(chosen, (source - value) @ self.projection.to(value), 0.0)
-
-    def rows(self, value: Tensor, index: Tensor, at: Tensor | None = None) -> Tensor:
-        """Rows of a value along its batch axis, by `index` [b]; or one row per position, by `index` [b, s].
-
-        With `at` [b, s], every position gets what the row has at another one.
-        """
-        if self.position is None or (index.ndim == 1 and at is None):
-            return value.index_select(self.batch, index if index.ndim == 1 else index[:, 0])
-        moved = value.movedim((self.batch, self.position), (0, 1))
-        rows = index if index.ndim > 1 else index[:, None]
-        positions = torch.arange(index.shape[1]) if at is None else at
-        return moved[rows, positions].movedim((0, 1), (self.batch, self.position))
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +64,7 @@ class Aligned:
             own = [g.heads.get(name) for g in groups if any(n.id == name for n in g.nodes)]
             if None not in own:
                 heads[name] = tuple(sorted({h for some in own for h in some or ()}))
-        return Aligned(tuple(nodes.values()), _distinct([p for group in groups for p in group.places]), heads)
+        return Aligned(tuple(nodes.values()), distinct([p for group in groups for p in group.places]), heads)
 
     @property
     def where(self) -> str:
@@ -202,7 +147,7 @@ def _homes(node: Node, graph: Graph, exported: ExportedNetwork) -> Iterator[Alig
             index = (*((a, i) for a, i in site.index if a != HEAD), (HEAD, number))
             yield Aligned((node,), (resolve(replace(site, index=index), node, graph, exported),), {node.id: (k,)})
     elif sites:
-        yield Aligned((node,), _distinct([resolve(site, node, graph, exported) for site in sites]))
+        yield Aligned((node,), distinct([resolve(site, node, graph, exported) for site in sites]))
 
 
 def _numbers_of_heads(
@@ -259,8 +204,10 @@ def resolve(site: Site, node: Node, graph: Graph, exported: ExportedNetwork) -> 
     dimension = kept
     if site.basis is not None:
         projection, dimension = _projection(site, graph, value.shape, at)
+    echo, along = _echo(site, graph, value.shape, at)
     index = _listed(site)
     subspace = "" if site.basis is None else f" in {dimension} dimensions"
+    subspace = subspace if echo is None else " and what follows them"
     where = site.module if site.module is not None and site.port == "output" else site.value
     return Place(
         value=site.value,
@@ -271,6 +218,8 @@ def resolve(site: Site, node: Node, graph: Graph, exported: ExportedNetwork) -> 
         projection=projection,
         dimension=dimension,
         head=dict(site.index).get(HEAD),
+        echo=echo,
+        along=along,
     )
 
 
@@ -327,40 +276,11 @@ def _projection(site: Site, graph: Graph, shape: tuple[int | None, ...], at: str
     return onto(basis), len(basis)
 
 
-def onto(basis: Tensor) -> Tensor:
-    """The orthogonal projection onto the span of the rows of a basis [k, width], as a float32 matrix [width, width]."""
-    projection: Tensor = torch.linalg.pinv(basis) @ basis
-    return projection.to(torch.float32)
-
-
-def overlap(a: Place, b: Place) -> bool:
-    """Whether writing to one place changes what the other holds."""
-    if a.value != b.value:
-        return False
-    if a.selected is not None and b.selected is not None and not bool((a.selected & b.selected).any()):
-        return False
-    if a.projection is None or b.projection is None:
-        return True
-    return float((a.projection @ b.projection).abs().max()) > 1e-4
-
-
-def _distinct(places: Sequence[Place]) -> tuple[Place, ...]:
-    """Each place once; a place inside another one, at the same value, is dropped."""
-    kept: list[Place] = []
-    for place in places:
-        if not any(_inside(place, other) for other in kept):
-            kept = [other for other in kept if not _inside(other, place)] + [place]
-    return tuple(kept)
-
-
-def _inside(a: Place, b: Place) -> bool:
-    if a.value != b.value:
-        return False
-    selected = b.selected is None or (a.selected is not None and not bool((a.selected & ~b.selected).any()))
-    if b.projection is None:
-        return selected
-    return (
-        selected
-        and a.projection is not None
-        and bool(torch.allclose(a.projection @ b.projection, a.projection, atol=1e-4))
-    )
+def _echo(site: Site, graph: Graph, shape: tuple[int | None, ...], at: str) -> tuple[Tensor | None, int]:
+    """How other entries follow those of a site, and along which axis of the value. `ir.spec` has checked its form."""
+    if site.echo is None:
+        return None, -1
+    echo, along = torch.as_tensor(graph.tensors[site.echo]), site.axes.index(site.index[0][0])
+    if echo.shape[1] != shape[along]:
+        raise InputError(f"{at} with {echo.shape[1]} entries that follow, but the network has {shape[along]} there.")
+    return echo.to(torch.float32), along

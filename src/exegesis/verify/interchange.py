@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
@@ -252,6 +252,10 @@ def _nulls(pool: Pool, experiment: Experiment, found: Cases, network: np.ndarray
     numbers = [experiment.group] if experiment.group >= 0 else list(range(len(pool.groups)))
     subspaces = [random_subspace(pool.groups[g].places, pool.reference.exported, rng) for g in numbers]
     elsewhere = [other_site(pool.groups[g].places, pool, rng) for g in numbers]
+    alone = [[replace(p, echo=None) for p in pool.groups[g].places] for g in numbers]
+    if len(few) and any(p.echo is not None for g in numbers for p in pool.groups[g].places):
+        said = pool.network_says(few.swaps, dict(zip(numbers, alone, strict=True)))
+        experiment.alone.add(equal(few.said, few.among(pool, said)))
     for tally, chosen in ((experiment.subspace, subspaces), (experiment.elsewhere, elsewhere)):
         places = {g: p for g, p in zip(numbers, chosen, strict=True) if p is not None}
         enough = all(g in places or (experiment.group < 0 and pool.groups[g].is_input) for g in numbers)

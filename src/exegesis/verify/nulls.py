@@ -14,7 +14,7 @@ from torch import Tensor
 
 from exegesis.runtime import Network
 from exegesis.runtime.exported import ExportedNetwork
-from exegesis.verify.alignment import Place, onto
+from exegesis.verify.places import Place, onto
 from exegesis.verify.swaps import Pool
 
 _WIDEST = 2**24  # entries of a basis: 128 MiB

@@ -15,7 +15,8 @@ import torch
 
 from exegesis.ir import Graph, Level, Node
 from exegesis.runtime.exported import ExportedNetwork, Value
-from exegesis.verify.alignment import Aligned, Place
+from exegesis.verify.alignment import Aligned
+from exegesis.verify.places import Place
 
 _THROUGH = (
     "dropout",

@@ -24,8 +24,9 @@ from exegesis.ir import Node
 from exegesis.runtime import batch_inputs
 from exegesis.runtime.answers import MAX_TOKENS, read_answers
 from exegesis.runtime.exported import Replace
-from exegesis.verify.alignment import Aligned, Place, position_axis
+from exegesis.verify.alignment import Aligned, position_axis
 from exegesis.verify.network import Reference
+from exegesis.verify.places import Place
 from exegesis.verify.program import Judged
 from exegesis.verify.ties import last_of_equals, may_tie
 

@@ -58,6 +58,7 @@ class Experiment:
         kind, group: what is swapped; no group where it is several.
         changed, unchanged: of swaps after which the program says something else, and after which it does not.
         permuted, subspace, elsewhere: nulls.
+        alone: the variables' own entries, where others follow them, swapped without these.
         alike: of swaps between positions, whether values that mean the same do the same wherever they come from.
         looks: how often more cases were asked for.
         seconds: how long that took.
@@ -70,6 +71,7 @@ class Experiment:
     permuted: Tally = field(default_factory=Tally)
     subspace: Tally = field(default_factory=Tally)
     elsewhere: Tally = field(default_factory=Tally)
+    alone: Tally = field(default_factory=Tally)
     alike: Tally = field(default_factory=Tally)
     looks: int = 1
     seconds: float = 0.0
@@ -185,6 +187,8 @@ def measured_of(experiment: Experiment, seed: int) -> Measurement | None:
         "other sites of equal width": experiment.elsewhere.share,
     }
     note = "; ".join(f"{name}: {'not possible' if share is None else f'{share:.3f}'}" for name, share in named.items())
+    if experiment.alone.share is not None:
+        note += f"; without what follows them: {experiment.alone.share:.3f}"
     return experiment.changed.measurement(_METRIC[experiment.kind], experiment.permuted.share, seed, note, looks=looks)
 
 
