@@ -38,6 +38,22 @@ def test_the_curve_of_the_digits(found: Compression) -> None:
         found.at(0.999)
 
 
+def test_what_is_trained_again_is_never_mixed_in(found: Compression) -> None:
+    beside = ex.compress("zoo:digits", "zoo:digits", floors=(0.9,), retrain=True)
+    assert found.retrained == () == found.trained
+    assert beside.points == found.points[1:]
+    (before,), (after,) = beside.points, beside.retrained
+    assert len(beside.trained) == 1
+    assert (after.units, after.entries, after.floor) == (before.units, before.entries, before.floor)
+    assert after.bits < 1.05 * before.bits
+    assert after.held > 0.9
+    record = json.loads(beside.to_json())
+    assert record["retrained"]["points"][0]["held"] == after.held
+    assert "other networks" in record["retrained"]["what"]
+    with pytest.raises(InputError, match="Only programs over arrays are trained again"):
+        ex.compress("zoo:majority", "zoo:majority", retrain=True)
+
+
 def test_layers_and_lesions_of_the_digits(found: Compression) -> None:
     assert [d.units for d in found.layers] == [48, 48]
     assert all(0 < d.ablation <= d.units and 0 < d.interchange <= d.units for d in found.layers)

@@ -9,7 +9,7 @@ import numpy as np
 from exegesis.explain.figure import FAINT, INK, PALETTE, Axes, Figure, Picture, blank
 
 if TYPE_CHECKING:
-    from exegesis.pipeline.compressing import Compression
+    from exegesis.pipeline.compression import Compression
 
 BLUE, GREEN, ORANGE = PALETTE[0], PALETTE[2], PALETTE[5]
 
@@ -38,6 +38,11 @@ def _curve(at: Axes, found: Compression) -> None:
     at.plot(bits, [100 * p.held for p in found.points], "o-", color=BLUE, label="held out")
     if all(p.test is not None for p in found.points):
         at.plot(bits, [100 * (p.test or 0) for p in found.points], "s--", color=ORANGE, label="test")
+    if found.retrained:
+        bits = [100 * p.share for p in found.retrained]
+        at.plot(
+            bits, [100 * p.held for p in found.retrained], "^:", color=GREEN, label="other networks (trained again)"
+        )
     at.set_xscale("log")
     at.legend(frameon=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +13,9 @@ from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, PLOT, QUIET, SEED, beh
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
-    from exegesis.pipeline.compressing import Compression
+    from exegesis.pipeline.compression import Compression, Point
 
 
 @guarded
@@ -22,6 +24,9 @@ def compress(
     behavior: Annotated[Path | None, BEHAVIOR] = None,
     plot: Annotated[Path | None, PLOT] = None,
     drop: Annotated[float, typer.Option("--drop", help="The loss of answers at which lesions count as felt.")] = 0.05,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Also train what is left again: other networks, in a table of their own.")
+    ] = False,
     seed: Annotated[int, SEED] = 0,
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
@@ -47,7 +52,8 @@ def compress(
         raise InputError(f"--drop is a share between 0 and 1, not {drop:g}.")
     check_picture(plot)
     with watching(quiet or as_json) as progress:
-        found = compressed(network, behavior_of(network, behavior), drop=drop, seed=seed, progress=progress)
+        signal = behavior_of(network, behavior)
+        found = compressed(network, signal, drop=drop, retrain=retrain, seed=seed, progress=progress)
     if plot is not None:
         found.plot(plot)
     if as_json:
@@ -61,18 +67,16 @@ def show(console: Console, found: Compression) -> None:
     """The tables."""
     from rich.table import Table
 
+    from exegesis.pipeline.compression import OTHER_NETWORKS
+
     console.print(
         f"{found.behavior}: {found.parameters:,} parameters, {found.bits:,.0f} bits as lifted", highlight=False
     )
     if found.points:
-        table = Table(
-            "asked to keep", "bits", "of the lifted", "numbers", "units", "inputs", "held out", "test", box=None
-        )
-        for p in found.points:
-            test = "" if p.test is None else f"{p.test:.2%} (> {p.test_lower:.2%})"
-            row = (f"{p.floor:.1%}", f"{p.bits:,.0f}", f"{p.share:.2%}", f"{p.numbers:,}", f"{p.units:,}")
-            table.add_row(*row, f"{p.entries:,}", f"{p.held:.2%}", test)
-        console.print(table)
+        console.print(_points(found.points))
+    if found.retrained:
+        console.print(f"\n{OTHER_NETWORKS[0].upper()}{OTHER_NETWORKS[1:]}:", highlight=False)
+        console.print(_points(found.retrained))
     if found.layers:
         table = Table("layer", "kind", "units", "vary (95 %)", "needed: ablation", "interchange", box=None)
         for d in found.layers:
@@ -88,3 +92,14 @@ def show(console: Console, found: Compression) -> None:
     for note in found.notes:
         console.print(f"Note: {note}.", highlight=False)
     console.print(f"{found.seconds:.1f} s", highlight=False)
+
+
+def _points(points: Sequence[Point]) -> Table:
+    from rich.table import Table
+
+    table = Table("asked to keep", "bits", "of the lifted", "numbers", "units", "inputs", "held out", "test", box=None)
+    for p in points:
+        test = "" if p.test is None else f"{p.test:.2%} (> {p.test_lower:.2%})"
+        row = (f"{p.floor:.1%}", f"{p.bits:,.0f}", f"{p.share:.2%}", f"{p.numbers:,}", f"{p.units:,}")
+        table.add_row(*row, f"{p.entries:,}", f"{p.held:.2%}", test)
+    return table
