@@ -41,18 +41,19 @@ def test_a_check_that_no_method_could_make_has_no_column() -> None:
     assert PALETTE[5].lower() not in text.lower()
 
 
-def test_removal_that_tells_nothing_is_said_to() -> None:
-    def board(*values: float) -> Scoreboard:
-        nulls = {"random": 0.6, "edges": 0.7}
+def test_removal_that_tells_nothing_is_said_to_and_why() -> None:
+    def board(*values: float, places: float = 0.2) -> Scoreboard:
+        nulls = {"random": 0.6, "edges": 0.7, "the places alone": places}
         checks = [Check.at_most("remove and retrain", "…", v, 0.6, Consequence.INFORMS, nulls) for v in values]
         return Scoreboard("n", "b", 0, tuple(Score("a", "A", Status.SHOWN, (c,)) for c in checks))
 
-    (told,) = [s for s in board(0.9, 0.88).sentences() if s.startswith("Remove")]
+    (told,) = [s for s in board(0.9, 0.88, places=0.97).sentences() if s.startswith("Remove")]
     assert "0 of 2 methods took more" in told
-    assert "88% to 90% right, at random 60%), so it tells none from chance here." in told
+    assert "(88% to 90% right, at random 60%)" in told
+    assert "For 2 of them a network that sees only which places are gone is right 97% of the time" in told
     (told,) = [s for s in board(0.9, 0.5).sentences() if s.startswith("Remove")]
     assert "1 of 2" in told
-    assert "none" not in told
+    assert "places" not in told
 
 
 def test_a_difference_is_titled_by_both_outputs() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from exegesis.behavior import Behavior
 from exegesis.explain.checks import CHECKS, Checker, Retrain
+from exegesis.explain.checks.roar import NAME as REMOVED
+from exegesis.explain.checks.roar import PLACES
 from exegesis.explain.core import Check, Consequence, Status
 from exegesis.explain.figure import PALETTE, Picture, blank, caption
 from exegesis.explain.model import Model, NotDifferentiableError
@@ -21,7 +23,6 @@ from exegesis.runtime import Network
 
 ROWS = 8
 GREY = "#8a8a8a"
-REMOVED = "remove and retrain"
 KEY = "● passed   ○ failed   grey: it decides nothing   – could not be made   ✗ failed a check that decides"
 RANDOMISED = ("cascading randomisation", "independent randomisation")
 
@@ -171,7 +172,7 @@ class Scoreboard:
 
 
 def _of_removal(checks: Sequence[Check]) -> list[str]:
-    """Whether remove and retrain tells any method from chance here; nothing where it was not made."""
+    """Whether remove and retrain tells any method from chance here, and why not; nothing where it was not made."""
     if not checks:
         return []
     values = [c.value for c in checks if c.value is not None]
@@ -179,9 +180,20 @@ def _of_removal(checks: Sequence[Check]) -> list[str]:
     better = sum(value < c.nulls["random"] for value, c in zip(values, checks, strict=True))
     said = (
         f"{REMOVED[0].upper()}{REMOVED[1:]}: {better} of {len(checks)} methods took more from a network than removal "
-        f"at random ({min(values):.0%} to {max(values):.0%} right, at random {chance:.0%})"
+        f"at random ({_span(values)} right, at random {chance:.0%})"
     )
-    return [said + (", so it tells none from chance here." if not better else ".")]
+    places = [c.nulls[PLACES] for c in checks if PLACES in c.nulls]
+    told = [place for place, c in zip(places, checks, strict=False) if place >= c.nulls["random"]]
+    if not told:
+        return [f"{said}."]
+    return [
+        f"{said}. For {len(told)} of them a network that sees only which places are gone is right {_span(told)} of the "
+        "time: the map spells the class by its shape, so this removal says nothing of them; remove and impute does."
+    ]
+
+
+def _span(values: Sequence[float]) -> str:
+    return " to ".join(dict.fromkeys(f"{value:.0%}" for value in (min(values), max(values))))
 
 
 def _ink(check: Check) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from exegesis.behavior import Behavior
-from exegesis.explain import Check, NetworkModel, Objective, Status, read_inputs
+from exegesis.explain import Check, NetworkModel, Objective, Status, Unit, read_inputs
 from exegesis.explain.checks import (
     CHECKS,
     Checker,
@@ -22,12 +22,13 @@ from exegesis.explain.checks import (
     independent_randomisation,
     input_invariance,
     label_randomisation,
+    remove_and_impute,
     remove_and_retrain,
     stability,
 )
 from exegesis.explain.checks.randomised_labels import permuted
 from exegesis.explain.checks.randomised_weights import layers_from_output, randomised
-from exegesis.explain.checks.trial import edges, rank_similarity
+from exegesis.explain.checks.trial import edges, mean_similarity, rank_similarity, ranked
 from exegesis.explain.saliency import (
     AttentionRollout,
     Found,
@@ -96,6 +97,23 @@ class Incomplete:
         return Found(values, found.chunk, found.total)
 
 
+@dataclass(frozen=True)
+class Spells:
+    """Rows of the image numbered by the answer come first, whatever is on them."""
+
+    name: ClassVar[str] = "spells"
+    title: ClassVar[str] = "Spells"
+    caveat: ClassVar[str] = ""
+
+    def attribute(self, setting: Setting) -> Found:
+        objective = setting.objective
+        values = torch.zeros_like(objective.start)
+        for row, answer in enumerate(objective.answers.tolist()):
+            values[row, :, [k for k in range(4) if answer >> k & 1]] = 1.0
+            values[row, :, [4 + k for k in range(4) if not answer >> k & 1]] = 1.0
+        return Found(values, 8)
+
+
 def trial_of(method: Method, name: str = "zoo:convnet", n: int = 6, **more: Any) -> Trial:
     network, behavior = load(name), Behavior.load(name)
     (inputs,) = read_inputs(behavior, "test", range(n))
@@ -111,6 +129,7 @@ def trial_of(method: Method, name: str = "zoo:convnet", n: int = 6, **more: Any)
         (independent_randomisation, Gradient(), Edges()),
         (stability, GradientXInput(), Jumpy()),
         (deletion_insertion, IntegratedGradients(20), Backwards()),
+        (remove_and_impute, IntegratedGradients(8), Backwards()),
         (input_invariance, Gradient(), IntegratedGradients(8)),
     ],
 )
@@ -128,8 +147,10 @@ def test_the_unrandomised_network_is_no_part_of_the_score() -> None:
 
 
 def test_nulls_stand_beside_the_figure() -> None:
-    for check in (cascading_randomisation, deletion_insertion):
+    for check in (cascading_randomisation, deletion_insertion, stability, input_invariance):
         assert set(check(trial_of(Gradient())).nulls) == {"random", "edges"}
+    assert set(completeness(trial_of(IntegratedGradients(8))).nulls) == {"random", "edges"}
+    assert completeness(trial_of(IntegratedGradients(40))).nulls["random"] > 0.5  # a map as large, summing to nothing
     assert set(stability(trial_of(Gradient(), "zoo:digits")).nulls) == {"random"}  # rows of numbers have no edges
 
 
@@ -169,14 +190,14 @@ def test_checks_that_retrain_are_undefined_without_training() -> None:
         assert found.reason == "no training function was given"
 
 
-def quick(network: Network) -> Any:
+def quick(network: Network, steps: int = 30) -> Any:
     whole = retraining(network)
     assert whole is not None
 
     from exegesis.zoo.train_convnet import RECIPE
     from exegesis.zoo.training import fit
 
-    return lambda behavior, seed: Network(fit(RECIPE, behavior, seed, 30), network.name)
+    return lambda behavior, seed: Network(fit(RECIPE, behavior, seed, steps), network.name)
 
 
 def test_labels_and_removal_tell_the_sound_from_the_faulty() -> None:
@@ -187,7 +208,23 @@ def test_labels_and_removal_tell_the_sound_from_the_faulty() -> None:
     assert blind.value == pytest.approx(1.0)
     removed = remove_and_retrain(trial_of(Backwards(), retrain=retrain))
     assert removed.passed is False
-    assert set(removed.nulls) == {"random", "edges"}
+    assert set(removed.nulls) == {"random", "edges", "the places alone"}
+
+
+def test_a_map_that_spells_the_class_is_caught_by_its_places_alone() -> None:
+    """Removal in the shape of the answer: what is left of the image says less of the class than the hole does."""
+    removed = remove_and_retrain(trial_of(Spells(), retrain=quick(load("zoo:convnet"), 90)))
+    assert removed.nulls["the places alone"] > 0.8
+    assert removed.nulls["random"] < removed.nulls["the places alone"]
+
+
+def test_labels_of_a_layer_are_compared_at_that_layer() -> None:
+    network, behavior = load("zoo:convnet"), Behavior.load("zoo:convnet")
+    asked = {"target": Unit(1), "layer": "conv1", "checks": (label_randomisation, remove_and_retrain), "chunk": 8}
+    found = saliency(network, behavior, Gradient(), index=range(4), retrain=lambda b, s: network, **asked)
+    labels, removed = found.checks
+    assert labels.value == pytest.approx(1.0)  # "trained" to the same weights, read at the same channel
+    assert "outputs of a network" in removed.reason
 
 
 def test_permuted_labels_are_the_same_labels() -> None:
@@ -205,7 +242,35 @@ def test_similarity_of_ranks() -> None:
     draws = np.random.default_rng(0).standard_normal((4, 5, 5))
     np.testing.assert_allclose(rank_similarity([draws], [np.exp(draws)]), 1.0)
     np.testing.assert_allclose(rank_similarity([draws], [-draws]), -1.0)
-    np.testing.assert_allclose(rank_similarity([draws], [np.zeros_like(draws)]), 0.0)  # a constant says nothing
+    assert np.isnan(rank_similarity([draws], [np.zeros_like(draws)])).all()  # a constant says nothing
+    half = np.concatenate([draws[:2], np.zeros_like(draws[2:])])
+    assert mean_similarity([draws], [half]) == pytest.approx(1.0)  # rows that vanish are left out, not called unlike
+
+
+def test_equal_numbers_are_ranked_in_a_drawn_order() -> None:
+    maps = np.zeros((200, 2, 5))
+    maps[:, 0, 3] = 1.0
+    places = ranked(maps, np.random.default_rng(0))
+    assert (places[:, 0, 3] == 0).all()
+    assert set(places[0].ravel()) == set(range(10))
+    np.testing.assert_allclose(places.reshape(200, 10)[:, [0, 9]].mean(0), 5.0, atol=0.7)  # not in that of the page
+
+
+class Vanishing(Gradient):
+    """Nothing at all, where weights are not the trained ones."""
+
+    trained: ClassVar[Any] = None
+
+    def attribute(self, setting: Setting) -> Found:
+        found = super().attribute(setting)
+        return found if setting.objective.model is Vanishing.trained else Found(found.values * 0, found.chunk)
+
+
+def test_a_map_that_vanishes_under_random_weights_does_not_pass_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = trial_of(Gradient())
+    monkeypatch.setattr(Vanishing, "trained", trial.settings[0].objective.model)
+    vanishing = replace(trial, method=Vanishing())
+    assert cascading_randomisation(vanishing).reason == "under random weights all maps vanish"
 
 
 def test_sequences_are_checked_as_far_as_checks_are_defined() -> None:

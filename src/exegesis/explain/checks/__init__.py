@@ -5,6 +5,7 @@ from exegesis.explain.checks.deletion_insertion import deletion_insertion
 from exegesis.explain.checks.input_invariance import input_invariance
 from exegesis.explain.checks.randomised_labels import label_randomisation
 from exegesis.explain.checks.randomised_weights import cascading_randomisation, independent_randomisation
+from exegesis.explain.checks.road import remove_and_impute
 from exegesis.explain.checks.roar import remove_and_retrain
 from exegesis.explain.checks.stability import stability
 from exegesis.explain.checks.trial import Checker, Retrain, Trial
@@ -18,6 +19,7 @@ CHECKS: tuple[Checker, ...] = (
     input_invariance,
     stability,
     deletion_insertion,
+    remove_and_impute,
     remove_and_retrain,
 )
 
@@ -32,6 +34,7 @@ __all__ = [
     "independent_randomisation",
     "input_invariance",
     "label_randomisation",
+    "remove_and_impute",
     "remove_and_retrain",
     "stability",
 ]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exegesis.explain.checks.trial import Maps, Trial
+from exegesis.explain.checks.trial import Maps, Trial, ranked
 from exegesis.explain.core import Check, Consequence
 from exegesis.explain.saliency.gradient_shap import GradientShap
 from exegesis.explain.saliency.integrated_gradients import value_at
@@ -32,6 +32,7 @@ class _HasBaseline(Protocol):
 
 
 STEPS = 12
+DRAWS = 4  # random rankings, whose mean is the null
 CHUNK = 64
 
 
@@ -40,7 +41,8 @@ def deletion_insertion(trial: Trial) -> Check:
     own = _score(trial.method, trial.settings, trial.maps)
     if own is None:
         return Check.undefined(NAME, MEANING, "the inputs do no more than blank ones do")
-    nulls = {"random": _score(trial.method, trial.settings, trial.random_maps(3)) or 0.0}
+    random = [_score(trial.method, trial.settings, trial.random_maps(3, draw)) or 0.0 for draw in range(DRAWS)]
+    nulls = {"random": float(np.mean(random))}
     if (of_input := trial.edge_maps()) is not None:
         nulls["edges"] = _score(trial.method, trial.settings, of_input) or 0.0
     return Check.at_least(NAME, MEANING, own, max(0.0, *nulls.values()), Consequence.MARKS, nulls)
@@ -51,10 +53,9 @@ def _score(method: Method, settings: Sequence[Setting], maps: Sequence[Maps]) ->
     gained, whole = 0.0, 0.0
     for setting, given in zip(settings, maps, strict=True):
         objective = setting.objective
-        start, n = objective.start, len(objective)
+        start = objective.start
         blank = _blank(method, start)
-        order = np.argsort(-np.nan_to_num(given.reshape(n, -1)), axis=1, kind="stable")
-        rank = torch.from_numpy(order.argsort(1).reshape(given.shape)).to(start.device)
+        rank = torch.from_numpy(ranked(given, np.random.default_rng([setting.seed, 20]))).to(start.device)
         chunk = setting.chunk or CHUNK
         places = rank[0].numel()
         full, none = value_at(objective, start, chunk), value_at(objective, blank, chunk)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exegesis.explain.checks.trial import Trial, map_at
+from exegesis.explain.checks.trial import Maps, Trial, edges, map_at, mean_known
 from exegesis.explain.core import Check, Consequence
 from exegesis.explain.inputs import Inputs
 from exegesis.explain.model import Model, NetworkModel, Objective
@@ -43,8 +43,8 @@ class _Shifted:
 
 def input_invariance(trial: Trial) -> Check:
     """The mean relative change of the maps. It informs: a method that depends on a baseline says so by name."""
-    moved = []
-    for setting, maps in zip(trial.settings, trial.maps, strict=True):
+    moved, by_chance, of_edges = [], [], []
+    for number, (setting, maps) in enumerate(zip(trial.settings, trial.maps, strict=True)):
         objective = setting.objective
         start = objective.start
         by = float(start.max() - start.min()) / 2 or 1.0
@@ -61,10 +61,20 @@ def input_invariance(trial: Trial) -> Check:
         if again is None:
             reason = f"{trial.method.title} follows the ids of tokens, to which nothing can be added"
             return Check.undefined(NAME, MEANING, reason, Consequence.INFORMS)
-        size = np.linalg.norm(maps.reshape(len(maps), -1), axis=1)
-        apart = np.linalg.norm((again - maps).reshape(len(maps), -1), axis=1)
-        moved.append(np.divide(apart, size, out=np.zeros_like(apart), where=size > 0))
-    return Check.at_most(NAME, MEANING, float(np.concatenate(moved).mean()), MOST, Consequence.INFORMS)
+        moved.append(_apart(maps, again))
+        random = [trial.random_maps(5, draw)[number] for draw in range(2)]
+        by_chance.append(_apart(*random))
+        if start.ndim == 4:
+            of_edges.append(_apart(edges(start), edges(start + by)))
+    nulls = {"random": mean_known(by_chance), **({"edges": mean_known(of_edges)} if of_edges else {})}
+    return Check.at_most(NAME, MEANING, mean_known(moved), MOST, Consequence.INFORMS, nulls)
+
+
+def _apart(maps: Maps, again: Maps) -> Maps:
+    """How far each map moved, relative to its size; NaN where it has none."""
+    size = np.linalg.norm(maps.reshape(len(maps), -1), axis=1)
+    apart = np.linalg.norm((again - maps).reshape(len(maps), -1), axis=1)
+    return np.asarray(np.divide(apart, size, out=np.full_like(apart, np.nan), where=size > 0))
 
 
 def _plus(inputs: Inputs, by: float) -> Inputs:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import numpy as np
 
 from exegesis.behavior import Behavior
-from exegesis.explain.checks.trial import Trial, rank_similarity
+from exegesis.explain.checks.trial import Trial, mean_similarity
 from exegesis.explain.core import Check, Consequence
 from exegesis.explain.model import NetworkModel
 
 NAME = "label randomisation"
 MEANING = (
     "Mean rank correlation between the maps and those of a network trained on permuted answers; maps that stay alike "
-    "do not show what was learned of the task."
+    "do not show what was learned of the task. Beside it stands another network trained on the true answers: where "
+    "that is no more alike, maps tell one training from another, not the task."
 )
+TRUE = "true answers, trained anew"
 MOST = 0.3  # what is called a medium correlation (Cohen 1988)
 
 
@@ -29,10 +31,14 @@ def label_randomisation(trial: Trial) -> Check:
         return Check.undefined(NAME, MEANING, "answers of sequences are not permuted")
     if behavior.arrays("train").y is None:
         return Check.undefined(NAME, MEANING, "nobody knows the answers of the training split")
-    model = NetworkModel(trial.retrain(permuted(behavior, trial.seed), trial.seed))
-    score = float(rank_similarity(trial.maps, trial.again(lambda setting: model)).mean())
-    null = float(rank_similarity(trial.maps, trial.random_maps(1)).mean())
-    return Check.at_most(NAME, MEANING, score, MOST, Consequence.MARKS, {"random": null})
+    model = trial.settings[0].objective.model
+    if not isinstance(model, NetworkModel):
+        return Check.undefined(NAME, MEANING, "only a network is trained")
+    dealt, true = trial.retrain(permuted(behavior, trial.seed), trial.seed), trial.retrain(behavior, trial.seed + 1)
+    score, of_true = (
+        mean_similarity(trial.maps, trial.again(NetworkModel(network, model.layer))) for network in (dealt, true)
+    )
+    return Check.at_most(NAME, MEANING, score, MOST, Consequence.MARKS, {**trial.likeness_of_nulls(1), TRUE: of_true})
 
 
 def permuted(behavior: Behavior, seed: int) -> Behavior:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exegesis.explain.checks.trial import Trial, map_at, rank_similarity
+from exegesis.explain.checks.trial import Trial, edges, map_at, mean_known, rank_similarity
 from exegesis.explain.core import Check, Consequence
 from exegesis.explain.model import Objective
 
@@ -24,9 +24,9 @@ LEAST = 0.5
 
 def stability(trial: Trial) -> Check:
     """Below the threshold the result is marked. Tokens take no noise themselves: their embeddings do."""
-    scores, by_chance = [], []
-    randoms = trial.random_maps(2)
-    for setting, maps, random in zip(trial.settings, trial.maps, randoms, strict=True):
+    scores, by_chance, of_edges = [], [], []
+    randoms, edged = trial.random_maps(2), trial.edge_maps()
+    for number, (setting, maps) in enumerate(zip(trial.settings, trial.maps, strict=True)):
         objective = setting.objective
         start = objective.start
         noise = np.random.default_rng([trial.seed, 13]).standard_normal(tuple(start.shape))
@@ -39,12 +39,16 @@ def stability(trial: Trial) -> Check:
                 NAME, MEANING, f"{trial.method.title} follows the ids of tokens, which take no noise"
             )
         scores.append(rank_similarity([maps], [again])[same])
-        by_chance.append(rank_similarity([maps], [random])[same])
+        by_chance.append(rank_similarity([maps], [randoms[number]])[same])
+        if edged is not None:
+            of_edges.append(rank_similarity([edged[number]], [edges(near)])[same])
     kept = np.concatenate(scores)
     if not len(kept):
         return Check.undefined(NAME, MEANING, "the noise changed every answer")
-    nulls = {"random": float(np.concatenate(by_chance).mean())}
-    return Check.at_least(NAME, MEANING, float(kept.mean()), LEAST, Consequence.MARKS, nulls)
+    if not np.isfinite(kept).any():
+        return Check.undefined(NAME, MEANING, "all maps vanish")
+    nulls = {"random": mean_known(by_chance), **({"edges": mean_known(of_edges)} if of_edges else {})}
+    return Check.at_least(NAME, MEANING, mean_known(scores), LEAST, Consequence.MARKS, nulls)
 
 
 def _said(objective: Objective) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -45,11 +45,11 @@ class Trial:
     retrain: Retrain | None = None
     seed: int = 0
 
-    def again(self, model: Callable[[Setting], Model]) -> list[Maps]:
+    def again(self, model: Model) -> list[Maps]:
         """The maps of the same rows under another model, one [n, ...] per setting."""
         maps = []
         for setting in self.settings:
-            changed = replace(setting, objective=setting.objective.under(model(setting)))
+            changed = replace(setting, objective=setting.objective.under(model))
             maps.append(map_of(setting, self.method.attribute(changed)))
         return maps
 
@@ -62,6 +62,13 @@ class Trial:
         """Maps that know nothing: normal numbers in the same shapes."""
         draws = np.random.default_rng([self.seed, 77, *words])
         return [draws.standard_normal(m.shape) for m in self.maps]
+
+    def likeness_of_nulls(self, *words: int) -> dict[str, float]:
+        """How like the maps are those that know nothing, by name."""
+        found = {"random": mean_similarity(self.maps, self.random_maps(*words))}
+        if (of_input := self.edge_maps()) is not None:
+            found["edges"] = mean_similarity(self.maps, of_input)
+        return found
 
     def edge_maps(self) -> list[Maps] | None:
         """Maps that know the input only: how strong its edges are (Sobel). None where inputs are no images."""
@@ -103,11 +110,33 @@ def edges(x: Float[Tensor, "n c y x"]) -> Float[np.ndarray, "n y x"]:
 
 
 def rank_similarity(first: Sequence[Maps], second: Sequence[Maps]) -> Float[np.ndarray, " n"]:
-    """Spearman's rank correlation of the two maps of each row, signs kept; 0 where one of them is constant.
+    """Spearman's rank correlation of the two maps of each row, signs kept; NaN where one of them is constant.
 
     Signs are kept because without them all maps of a small network look alike: where the input is blank, most are zero.
     """
     return np.concatenate([_row_correlation(_ranks(a), _ranks(b)) for a, b in zip(first, second, strict=True)])
+
+
+def mean_similarity(first: Sequence[Maps], second: Sequence[Maps]) -> float:
+    """The mean of `rank_similarity` over rows where it is defined; NaN where it is for none.
+
+    A map that vanishes is neither like nor unlike another: counted as unlike, a method that breaks down would pass.
+    """
+    return mean_known([rank_similarity(first, second)])
+
+
+def mean_known(parts: Sequence[Maps]) -> float:
+    """The mean over rows of all parts where there is a figure; NaN where there is none."""
+    every = np.concatenate(parts)
+    known = every[np.isfinite(every)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def ranked(maps: Maps, draws: np.random.Generator) -> Int[np.ndarray, "n ..."]:
+    """The place of each number in its row, 0 for the largest; equal ones in a drawn order, not in that of the page."""
+    flat = np.nan_to_num(maps).reshape(len(maps), -1)
+    order = np.lexsort((draws.random(flat.shape), -flat), axis=1)
+    return order.argsort(1).reshape(maps.shape)
 
 
 def _ranks(maps: Maps) -> Maps:
@@ -120,7 +149,7 @@ def _ranks(maps: Maps) -> Maps:
 def _row_correlation(a: Maps, b: Maps) -> Maps:
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     scale = np.sqrt((a**2).sum(1) * (b**2).sum(1))
-    return np.asarray(np.divide((a * b).sum(1), scale, out=np.zeros(len(a)), where=scale > 0))
+    return np.asarray(np.divide((a * b).sum(1), scale, out=np.full(len(a), np.nan), where=scale > 0))
 
 
 Checker: TypeAlias = Callable[[Trial], Check]
