@@ -1,8 +1,8 @@
-"""Anchors: a few features that suffice for the answer, whatever the others hold.
+"""Anchors: a few pieces of an input that suffice for the answer, whatever the others hold.
 
-After M. Ribeiro, S. Singh, C. Guestrin, *Anchors* (AAAI 2018): features are held one after another, that first which
-raises precision most, until the lower bound of precision, on draws of their own, is what was asked for (their eq. 3).
-It is measured again on held-out inputs, and so is coverage.
+After M. Ribeiro, S. Singh, C. Guestrin, *Anchors* (AAAI 2018): pieces are held one after another, that first which
+raises precision most, until the lower bound of precision, on draws of their own, is what was asked for (their eq. 3);
+then those are let go that are not needed. Precision is measured again on held-out inputs, and so is coverage.
 """
 
 from __future__ import annotations
@@ -11,21 +11,63 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
-from exegesis.behavior import Behavior
+from exegesis.behavior import Argmax, Behavior
 from exegesis.evidence.intervals import clopper_pearson
-from exegesis.explain.core import Check, Consequence, Explanation, Provenance
-from exegesis.explain.inputs import read_inputs
+from exegesis.explain.contrast.grounds import ArrayGround, Ground, TableGround, TokenGround
+from exegesis.explain.contrast.pictures import anchor_picture
+from exegesis.explain.core import Check, Consequence, Explanation, Provenance, Status
+from exegesis.explain.figure import Picture, sentence_picture
+from exegesis.explain.inputs import names_of, read_inputs
 from exegesis.explain.shortcuts.access import Samples
 from exegesis.ir import InputError
 from exegesis.runtime import Network
 
+SLACK = 0.2
+"""How much more is asked while seeking, of what is left to 1: it is sought on one split and judged on another."""
+
 
 @dataclass(frozen=True, eq=False)
 class Anchor(Explanation):
-    """Arrays: `features` [k] (flat places that are held, in the order they were taken), `values` [k], `input` [...]."""
+    """Arrays: `features` [k] (flat places, columns or positions that are held), `values` [k] there, `input` [...],
+    `taken` (which pieces, in the order they were taken); of a table `low` and `high` [k], the band of each column; of a
+    string `position`, where the answer is."""
+
+    @property
+    def rule(self) -> str:
+        """The anchor as a sentence; withheld with the rest."""
+        arrays = self.arrays
+        answer = self.provenance.parameters["answer"]
+        if not len(arrays["features"]):
+            return f"always {answer}"
+        if "low" in arrays:
+            bands = zip(arrays["features"], arrays["low"], arrays["high"], strict=True)
+            held = " and ".join(
+                band(self.name_of("features", int(k)), float(low), float(high)) for k, low, high in bands
+            )
+        elif "position" in arrays:
+            letters = zip(arrays["features"], arrays["values"], strict=True)
+            held = " and ".join(f"{self.name_of('tokens', int(token))} at {at}" for at, token in letters)
+        else:
+            held = f"{len(arrays['features'])} of {arrays['input'].size} numbers as they are"
+        return f"{held}: {answer}"
+
+    def figure(self, *, anyway: bool = False) -> Picture:
+        """The input with what is held."""
+        if self.status is Status.WITHHELD and not anyway:
+            return sentence_picture(self.why)
+        return anchor_picture(self)
+
+
+def band(name: str, low: float, high: float) -> str:
+    """A column between two bounds, in words."""
+    if np.isinf(low) and np.isinf(high):
+        return name
+    if np.isinf(low):
+        return f"{name} ≤ {high:.4g}"
+    return f"{name} > {low:.4g}" if np.isinf(high) else f"{low:.4g} < {name} ≤ {high:.4g}"
 
 
 def anchor(
@@ -35,121 +77,107 @@ def anchor(
     *,
     split: str = "test",
     precision: float = 0.95,
-    most: int = 12,
+    most: int = 16,
     tile: int = 1,
+    position: int | None = None,
     draws: int = 64,
     seed: int = 0,
 ) -> Anchor:
-    """The features of one input that suffice for the network's answer; the others come from other inputs.
+    """The pieces of one input that suffice for the network's answer; the others come from other inputs.
+
+    Pieces are numbers or tiles of an array, sides of the columns of a table whose features have names, or letters.
 
     Args:
-        network, behavior: over arrays, with an argmax readout.
+        network, behavior: with an argmax readout.
         row: of the split.
         split: its name.
         precision: share of draws in which the answer has to stay, by its lower bound at 95 % confidence.
-        most: how many features (or tiles) may be held.
+        most: how many pieces may be held.
         tile: hold squares of so many pixels instead of single ones, in images.
-        draws: per candidate; what is taken is measured on ten times as many, and in the end on forty times, afresh.
+        position: of a string, whose answer; the last scored unless told.
+        draws: per candidate; what is taken is measured on forty times as many, and in the end again, afresh.
         seed: of the draws.
 
     Raises:
-        InputError: no such row, a behaviour over tokens, or one without classes.
+        InputError: no such row or position, a precision that is no share, or a behaviour without classes.
     """
-    if behavior.is_sequence:
-        raise InputError(
-            f"Anchors hold numbers of arrays; behaviour {behavior.name} is over tokens, where minimal counterfactuals "
-            "(--turn) and token importance tell which letters decide."
-        )
-    samples = Samples.of(network, behavior, seed=seed)
-    (one,) = read_inputs(behavior, split, [row])
-    assert one.x is not None
-    x = one.x[0]
-    if tile < 1 or (tile > 1 and x.ndim != 3):
-        raise InputError(f"Tiles of {tile} pixels need images; inputs here have shape {list(x.shape)}.")
-    said = int(samples.said(x[None])[0])
-    pieces = _pieces(tuple(x.shape), tile)
+    if not 0 < precision < 1:
+        raise InputError(f"Precision is a share between 0 and 1, not {precision:g}.")
+    ground, label = _ground(network, behavior, row, split, tile, position, seed)
     generator = torch.Generator().manual_seed(seed)
-    held = torch.zeros(x.shape, dtype=torch.bool)
-    chosen: list[int] = []
-    base = float(_precision(samples, x, held[None], said, draws, generator)[0])
-    while _bound(samples, samples.search, x, held, said, 10 * draws, generator) < precision and len(chosen) < min(
-        most, len(pieces)
-    ):
-        candidates = [k for k in range(len(pieces)) if k not in chosen]
-        shares = _precision(samples, x, held | pieces[candidates], said, draws, generator)
-        best = candidates[int(np.argmax(shares))]
-        chosen.append(best)
-        held = held | pieces[best]
-    fresh = torch.Generator().manual_seed(seed + 1)
-    count = 40 * draws
-    lower = _bound(samples, samples.held_out, x, held, said, count, fresh)
-    random = _random_held(pieces, max(1, len(chosen)), fresh)
-    null = _kept(samples, samples.held_out, x, random, said, count, fresh) / count
+    taken = _sought(ground, precision, most, draws, generator)
+    held = _held(ground, taken)
+    fresh, count = torch.Generator().manual_seed(seed + 1), 40 * draws
+    kept = int(ground.stays(held[None], count, True, fresh)[0])
+    nothing = ground.stays(_held(ground, [])[None], count, True, fresh)[0] / count
+    dealt = torch.randperm(len(ground), generator=fresh)[: max(1, len(taken))].tolist()
+    random = ground.stays(_held(ground, dealt)[None], count, True, fresh)[0] / count
     checks = (
         Check.at_least(
-            "precision", "Lower bound of the share of fresh held-out draws in which the answer stays.", lower,
-            precision, Consequence.WITHHOLDS, {"nothing held": base, "as many features at random": null},
+            "precision", "Lower bound of the share of fresh held-out draws in which the answer stays.",
+            clopper_pearson(kept, count)[0], precision, Consequence.WITHHOLDS,
+            {"nothing held": float(nothing), "as many at random": float(random)},
         ),
         Check.at_least(
-            "coverage", "Share of held-out inputs that hold nearly the same there (within a tenth of the range).",
-            _coverage(samples, x, held), None, Consequence.INFORMS,
+            "coverage", "Share of held-out inputs that hold the same there (numbers: within a tenth of the range).",
+            ground.coverage(held), None, Consequence.INFORMS,
         ),
     )  # fmt: skip
     source = Provenance(
-        "anchor", {"row": row, "split": split, "tile": tile, "answer": samples.labels[said]}, seed, None,
-        network.name, network.fingerprint, behavior.name,
+        "anchor", {"row": row, "split": split, "tile": tile, "most": most, "precision": precision, "answer": label},
+        seed, None, network.name, network.fingerprint, behavior.name,
     )  # fmt: skip
-    features = np.flatnonzero(held.flatten().numpy())
-    raw = {"features": features, "values": x.flatten().numpy()[features], "input": x.numpy(), "taken": np.array(chosen)}
-    return Anchor("anchor", raw, checks, source)
+    return Anchor("anchor", ground.record(taken), checks, source, names=names_of(behavior))
 
 
-def _pieces(shape: tuple[int, ...], tile: int) -> Bool[Tensor, "k ..."]:
-    """Masks of what is held together: a feature, or a square of pixels in all channels."""
-    if len(shape) != 3:
-        count = int(np.prod(shape))
-        return torch.eye(count, dtype=torch.bool).view(count, *shape)
-    _, height, width = shape
-    corners = [(y, x) for y in range(0, height, tile) for x in range(0, width, tile)]
-    masks = torch.zeros((len(corners), *shape), dtype=torch.bool)
-    for number, (y, x) in enumerate(corners):
-        masks[number, :, y : y + tile, x : x + tile] = True
-    return masks
+def _ground(
+    network: Network, behavior: Behavior, row: int, split: str, tile: int, position: int | None, seed: int
+) -> tuple[Ground, str]:
+    """The input in pieces, and the name of its answer."""
+    if not isinstance(behavior.readout, Argmax):
+        raise InputError(f"Behaviour {behavior.name} has no classes, so there is no answer that could stay.")
+    (one,) = read_inputs(behavior, split, [row])
+    if behavior.is_sequence:
+        if tile > 1:
+            raise InputError("Tiles are squares of pixels; of strings letters are held.")
+        tokens = TokenGround.of(network, behavior, one, position, seed)
+        known = behavior.output_names or behavior.vocabulary.labels
+        return tokens, known[tokens.answer] if tokens.answer < len(known) else str(tokens.answer)
+    if position is not None:
+        raise InputError("Only sequences have positions; of arrays the whole answer is explained.")
+    samples = Samples.of(network, behavior, seed=seed)
+    assert one.x is not None
+    named = behavior.layout is not None and behavior.layout.features is not None and one.x.ndim == 2
+    ground: Ground = (
+        TableGround.of(samples, one.x[0]) if named and tile == 1 else ArrayGround.of(samples, one.x[0], tile)
+    )
+    return ground, samples.labels[samples.outputs.tolist().index(ground.answer)]
 
 
-def _precision(
-    samples: Samples, x: Tensor, held: Bool[Tensor, "k ..."], said: int, draws: int, generator: torch.Generator
-) -> Float[np.ndarray, " k"]:
-    """For each mask the share of draws in which the answer stays; all masks see the same draws."""
-    others = samples.search[torch.randint(len(samples.search), (draws,), generator=generator)]
-    found = []
-    for part in torch.split(held, max(1, 4096 // draws)):
-        mixed = torch.where(part[:, None], x, others[None])
-        found.append((samples.said(mixed.flatten(0, 1)) == said).view(len(part), draws).float().mean(1))
-    return torch.cat(found).numpy().astype(np.float64)
+def _held(ground: Ground, taken: list[int]) -> Bool[Tensor, " pieces"]:
+    held = torch.zeros(len(ground), dtype=torch.bool)
+    held[taken] = True
+    return held
 
 
-def _kept(
-    samples: Samples, pool: Tensor, x: Tensor, held: Tensor, said: int, draws: int, generator: torch.Generator
-) -> int:
-    others = pool[torch.randint(len(pool), (draws,), generator=generator)]
-    return int((samples.said(torch.where(held, x, others)) == said).sum())
+def _sought(ground: Ground, precision: float, most: int, draws: int, generator: torch.Generator) -> list[int]:
+    """Pieces taken greedily until precise, less those that are not needed."""
 
+    wanted = precision + SLACK * (1 - precision)
 
-def _bound(
-    samples: Samples, pool: Tensor, x: Tensor, held: Tensor, said: int, draws: int, generator: torch.Generator
-) -> float:
-    """The lower bound of precision."""
-    return clopper_pearson(_kept(samples, pool, x, held, said, draws, generator), draws)[0]
+    def precise(taken: list[int]) -> bool:
+        kept = int(ground.stays(_held(ground, taken)[None], 40 * draws, False, generator)[0])
+        return clopper_pearson(kept, 40 * draws)[0] >= wanted
 
-
-def _random_held(pieces: Bool[Tensor, "k ..."], count: int, generator: torch.Generator) -> Bool[Tensor, "..."]:
-    at = torch.randperm(len(pieces), generator=generator)[:count]
-    return pieces[at].any(0)
-
-
-def _coverage(samples: Samples, x: Tensor, held: Tensor) -> float:
-    if not bool(held.any()):
-        return 1.0
-    near = (samples.held_out - x).abs() <= 0.1 * (samples.high - samples.low)
-    return float((near | ~held).flatten(1).all(1).float().mean())
+    taken: list[int] = []
+    while not precise(taken) and len(taken) < min(most, len(ground)):
+        candidates = [k for k in range(len(ground)) if k not in taken]
+        held = torch.stack([_held(ground, [*taken, k]) for k in candidates])
+        stays = ground.stays(held, draws, False, generator)
+        wide = [ground.coverage(one) if stay == stays.max() else -1.0 for one, stay in zip(held, stays, strict=True)]
+        taken.append(candidates[int(np.argmax(wide))])
+    for piece in list(taken):
+        fewer = [k for k in taken if k != piece]
+        if precise(fewer):
+            taken = fewer
+    return taken

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +19,8 @@ from torch import Tensor
 
 from exegesis.behavior import Argmax, Behavior
 from exegesis.explain.core import Check, Consequence, Explanation, Provenance
-from exegesis.explain.inputs import Inputs, read_inputs
-from exegesis.explain.shortcuts.access import Forward, Samples
+from exegesis.explain.inputs import Inputs, names_of, read_inputs
+from exegesis.explain.shortcuts.access import Samples
 from exegesis.ir import InputError
 from exegesis.runtime import Network
 
@@ -42,6 +43,7 @@ def counterfactuals(
     rows: list[int],
     *,
     to: int | None = None,
+    immutable: Sequence[int] = (),
     split: str = "test",
     steps: int = 200,
     most: int = 4,
@@ -53,6 +55,7 @@ def counterfactuals(
         network, behavior: with an argmax readout.
         rows: of the split.
         to: the output it is to become; any other unless told.
+        immutable: flat places of an array, or positions of a string, that have to stay as they are.
         split: its name.
         steps: of the search over arrays.
         most: how many letters may change, for token sequences.
@@ -71,12 +74,65 @@ def counterfactuals(
         raise InputError(f"Behaviour {behavior.name} has no classes, so no answer can become another.")
     rows = list(dict.fromkeys(rows))
     if behavior.is_sequence:
-        return _of_sequences(network, behavior, rows, to, split, most, seed)
-    return _of_arrays(network, behavior, rows, to, split, steps, seed)
+        return _of_sequences(network, behavior, rows, to, frozenset(immutable), split, most, seed)
+    return _of_arrays(network, behavior, rows, to, immutable, split, steps, seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Room:
+    """How far the numbers of an input may go.
+
+    Args:
+        low, high: the ends of each number, [n, ...]; the ends of the data, or the input itself where it lies beyond.
+        reach: what counts as one unit of change, [...]: the range of the data, of each column of a table whose
+            features have names, else of all numbers; 0 for what has to stay.
+    """
+
+    low: Float[Tensor, "n ..."]
+    high: Float[Tensor, "n ..."]
+    reach: Float[Tensor, "..."]
+
+    @classmethod
+    def of(cls, samples: Samples, behavior: Behavior, x: Float[Tensor, "n ..."], immutable: Sequence[int]) -> Room:
+        """Raises InputError for places that do not exist, or where nothing may change."""
+        if wrong := [k for k in immutable if not 0 <= k < x[0].numel()]:
+            raise InputError(f"There is no feature {wrong[0]}: inputs have {x[0].numel()}, counted from 0.")
+        seen = torch.cat([samples.search, samples.held_out])
+        apart = behavior.layout is not None and behavior.layout.features is not None
+        low = seen.amin(0) if apart else torch.full(x.shape[1:], samples.low)
+        high = seen.amax(0) if apart else torch.full(x.shape[1:], samples.high)
+        reach = (high - low).flatten()
+        reach[list(immutable)] = 0.0
+        if not bool((reach > 0).any()):
+            raise InputError("All features are immutable, so that nothing could be changed.")
+        reach = reach.view(x.shape[1:])
+        free = reach > 0
+        low = torch.where(free, torch.minimum(low, x), x)
+        high = torch.where(free, torch.maximum(high, x), x)
+        return cls(low, high, reach)
+
+    def inside(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+        """The nearest inputs that are allowed."""
+        return torch.minimum(torch.maximum(x, self.low), self.high)
+
+    def size(self, change: Float[Tensor, "n ..."]) -> Float[Tensor, "n d"]:
+        """How large a change is at each place, in units of the reach."""
+        return (change.abs() / torch.where(self.reach > 0, self.reach, 1.0)).flatten(1)
+
+    def select(self, rows: list[int]) -> Room:
+        """That of some inputs."""
+        return Room(self.low[rows], self.high[rows], self.reach)
 
 
 def _of_arrays(
-    network: Network, behavior: Behavior, rows: list[int], to: int | None, split: str, steps: int, seed: int
+    network: Network,
+    behavior: Behavior,
+    rows: list[int],
+    to: int | None,
+    immutable: Sequence[int],
+    split: str,
+    steps: int,
+    seed: int,
 ) -> Counterfactuals:
     samples = Samples.of(network, behavior, limit=200, seed=seed)
     (inputs,) = read_inputs(behavior, split, rows)
@@ -87,24 +143,25 @@ def _of_arrays(
     x, before = inputs.x, samples.said(inputs.x)
     target = _targets(samples, x, before, to)
     undefined = {k: f"the network says {outputs[int(t)]} already" for k, t in enumerate(target) if t == before[k]}
-    changed = _sparse(samples, x, _turned(samples.forward, samples, x, target, steps), target)
+    room = Room.of(samples, behavior, x, immutable)
+    changed = _sparse(samples, room, x, _turned(samples, room, x, target, steps), target)
     after = samples.said(changed)
     for k in range(len(x)):
         if int(after[k]) != int(target[k]) and k not in undefined:
             undefined[k] = f"no change within the range of the data turned it into {outputs[int(target[k])]}"
     good = [k for k in range(len(x)) if k not in undefined]
     differs = (changed != x).flatten(1)
-    checks = _array_checks(samples, x[good], changed[good], target[good], len(x), seed)
+    checks = _array_checks(samples, room.select(good), x[good], changed[good], target[good], len(x), seed)
     raw = {
         "rows": inputs.rows, "inputs": x.numpy(), "changed": _blank(changed.numpy(), list(undefined)),
         "before": samples.outputs[before].numpy(), "after": samples.outputs[after].numpy(),
         "places": differs.sum(1).numpy(),
     }  # fmt: skip
     source = Provenance(
-        "counterfactual", {"steps": steps, "split": split, "to": to}, seed, None,
+        "counterfactual", {"steps": steps, "split": split, "to": to, "immutable": list(immutable)}, seed, None,
         network.name, network.fingerprint, behavior.name,
     )  # fmt: skip
-    return Counterfactuals("counterfactuals", raw, checks, source, undefined=undefined)
+    return Counterfactuals("counterfactuals", raw, checks, source, undefined=undefined, names=names_of(behavior))
 
 
 def _blank(changed: np.ndarray, rows: list[int]) -> np.ndarray:
@@ -124,36 +181,36 @@ def _targets(samples: Samples, x: Tensor, before: Tensor, to: int | None) -> Int
 
 
 def _turned(
-    forward: Forward, samples: Samples, x: Float[Tensor, "n ..."], target: Tensor, steps: int
+    samples: Samples, room: Room, x: Float[Tensor, "n ..."], target: Tensor, steps: int
 ) -> Float[Tensor, "n ..."]:
     """The closest input that was seen on the way, by its absolute change; the last one where none turned."""
-    change = torch.zeros_like(x).requires_grad_()
-    optimizer = torch.optim.Adam([change], lr=0.03 * (samples.high - samples.low))
+    change = torch.zeros_like(x).requires_grad_()  # in units of the reach
+    optimizer = torch.optim.Adam([change], lr=0.03)
     weight = torch.full((len(x),), 1.0 / x[0].numel())
     best, smallest = x.clone(), torch.full((len(x),), torch.inf)
     for _ in range(steps):
-        now = (x + change).clamp(samples.low, samples.high)
-        logits = forward(now)[:, samples.outputs]
+        now = room.inside(x + change * room.reach)
+        logits = samples.forward(now)[:, samples.outputs]
         own = logits.gather(1, target[:, None])[:, 0]
         margin = logits.scatter(1, target[:, None], -torch.inf).amax(1) - own
-        size = (now - x).abs().flatten(1).sum(1)
+        size = room.size(now - x).sum(1)
         with torch.no_grad():
             closer = (margin < 0) & (size < smallest)
             best[closer], smallest[closer] = now[closer], size[closer]
             weight = torch.where(margin < 0, weight * 1.05, weight / 1.05)
         (change.grad,) = torch.autograd.grad((F.relu(margin + 0.1) + weight * size).sum(), change)
         optimizer.step()
-    found = torch.where(torch.isinf(smallest).view(-1, *[1] * (x.ndim - 1)), (x + change).detach(), best)
-    return found.clamp(samples.low, samples.high)
+    last = room.inside((x + change * room.reach).detach())
+    return torch.where(torch.isinf(smallest).view(-1, *[1] * (x.ndim - 1)), last, best)
 
 
-def _sparse(samples: Samples, x: Tensor, changed: Tensor, target: Tensor) -> Float[Tensor, "n ..."]:
+def _sparse(samples: Samples, room: Room, x: Tensor, changed: Tensor, target: Tensor) -> Float[Tensor, "n ..."]:
     """Change taken back, smallest first, in halving steps, as long as the answer stays turned."""
     flat, origin = changed.flatten(1).clone(), x.flatten(1)
     for _ in range(60):
         moved = torch.zeros(len(x), dtype=torch.bool)
         for share in (0.5, 0.25, 0.1, 0.03, 0.0):
-            size = (flat - origin).abs()
+            size = room.size((flat - origin).view_as(x))
             count = (size > 0).sum(1)
             drop = torch.clamp((share * count).long(), min=1)
             rank = torch.where(size > 0, size, torch.inf).argsort(1).argsort(1)
@@ -171,7 +228,7 @@ def _sparse(samples: Samples, x: Tensor, changed: Tensor, target: Tensor) -> Flo
 
 
 def _array_checks(
-    samples: Samples, x: Tensor, changed: Tensor, target: Tensor, asked: int, seed: int
+    samples: Samples, room: Room, x: Tensor, changed: Tensor, target: Tensor, asked: int, seed: int
 ) -> tuple[Check, ...]:
     turns = "Share of the rows asked for that the change turns."
     stands = "Share of changes that still turn the answer with noise of 2 % of the range on them."
@@ -183,11 +240,13 @@ def _array_checks(
             Check.undefined("stands", stands, reason, Consequence.INFORMS),
         )
     generator = torch.Generator().manual_seed(seed)
-    change = (changed - x).flatten(1)
-    order = torch.stack([torch.randperm(change.shape[1], generator=generator) for _ in range(len(x))])
-    elsewhere = (x.flatten(1) + change.gather(1, order)).clamp(samples.low, samples.high).view_as(x)
+    signed = room.size(changed - x) * (changed - x).flatten(1).sign()
+    places = room.reach.flatten().nonzero()[:, 0]
+    order = torch.stack([places[torch.randperm(len(places), generator=generator)] for _ in range(len(x))])
+    moved = torch.zeros_like(signed).scatter(1, places.expand(len(x), -1), signed.gather(1, order))
+    elsewhere = room.inside(x + moved.view_as(x) * room.reach)
     null = float((samples.said(elsewhere) == target).float().mean())
-    noise = 0.02 * (samples.high - samples.low) * torch.randn(changed.shape, generator=generator)
+    noise = 0.02 * room.reach * torch.randn(changed.shape, generator=generator)
     noisy = (samples.said(changed + noise) == target).float().mean()
     turned = float((samples.said(changed) == target).float().sum()) / asked
     pairs = zip(x, changed, target, strict=True)
@@ -213,7 +272,14 @@ def _spare(
 
 
 def _of_sequences(
-    network: Network, behavior: Behavior, rows: list[int], to: int | None, split: str, most: int, seed: int
+    network: Network,
+    behavior: Behavior,
+    rows: list[int],
+    to: int | None,
+    immutable: frozenset[int],
+    split: str,
+    most: int,
+    seed: int,
 ) -> Counterfactuals:
     """Letters exchanged one after another, at each turn that which helps most; then those are put back that are not
     needed."""
@@ -227,7 +293,7 @@ def _of_sequences(
             assert one.tokens is not None
             number = rows.index(int(one.rows[0]))
             originals[number] = one.tokens[0]
-            turned = _exchanged(network, behavior, one, letters, to, most)
+            turned = _exchanged(network, behavior, one, letters, to, immutable, most)
             if isinstance(turned, str):
                 undefined[number] = turned
             else:
@@ -249,14 +315,20 @@ def _of_sequences(
         "places": places,
     }  # fmt: skip
     source = Provenance(
-        "counterfactual", {"most": most, "split": split, "to": to}, seed, None,
+        "counterfactual", {"most": most, "split": split, "to": to, "immutable": sorted(immutable)}, seed, None,
         network.name, network.fingerprint, behavior.name,
     )  # fmt: skip
-    return Counterfactuals("counterfactuals", raw, (check,), source, undefined=undefined)
+    return Counterfactuals("counterfactuals", raw, (check,), source, undefined=undefined, names=names_of(behavior))
 
 
 def _exchanged(
-    network: Network, behavior: Behavior, one: Inputs, letters: Tensor, to: int | None, most: int
+    network: Network,
+    behavior: Behavior,
+    one: Inputs,
+    letters: Tensor,
+    to: int | None,
+    immutable: frozenset[int],
+    most: int,
 ) -> tuple[Tensor, int, int] | str:
     """The changed ids with the answers before and after; or why there are none."""
     assert one.tokens is not None and one.at is not None  # noqa: PT018
@@ -276,7 +348,7 @@ def _exchanged(
     ids, before = start.clone(), int(logits(start[None])[0].argmax())
     if to is not None and to == before:
         return f"the network says {to} already"
-    free = torch.isin(start, letters).nonzero()[:, 0].tolist()
+    free = [place for place in torch.isin(start, letters).nonzero()[:, 0].tolist() if place not in immutable]
     for size in range(1, most + 1):
         # All changes of this size where they are few enough to be tried; else one more letter on top of the best.
         exhaustive = _ways(len(free), len(letters), size) <= EVERY
