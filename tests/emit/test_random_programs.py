@@ -129,8 +129,12 @@ class Grower:
 
     def _category(self) -> None:
         value = self.of_kind("category", "bool", "int")
-        k = self.rng.integers(8)
-        if k == 0:
+        k = self.rng.integers(9)
+        if k == 8:
+            drawn = {(s, c): int(self.rng.integers(7)) for s in self.some(4) for c in self.some(7)}
+            rows = [[s, c, after] for (s, c), after in sorted(drawn.items()) if s != after]
+            self.add("automaton", PLACE, self.of_kind("category", "bool"), start=0, transitions=rows)
+        elif k == 0:
             kind = value.type if value.type.kind == "category" else TOKEN
             self.add("relabel", kind, value, table=[[c, int(self.rng.integers(7))] for c in self.some(7)])
         elif k == 1:

@@ -10,6 +10,7 @@ import pytest
 from exegesis.ir import Axis, Function, Graph, GraphError, Node, Site, Type, check, describe
 from exegesis.ir.component import COMPONENT_OPS
 from exegesis.ir.levels import SPECS, tensor_spec
+from exegesis.ir.recurrent import AUTOMATA, RECURRENT, roles
 from exegesis.ir.spec import axis_size, flag, number, one_of, positive, whole, wholes
 from exegesis.ir.symbolic import SYMBOLIC_OPS
 
@@ -22,6 +23,7 @@ BOOL = Type("bool", BP)
 NUMBER = Type("real", BP)
 
 TENSORS = {"W_E": np.zeros((3, 4)), "scale": np.ones(4), "shift": np.zeros(4), "W": np.zeros((4, 2))}
+TENSORS |= {"U": np.zeros((2, 2)), "two": np.zeros(2)}
 AXES = {a.name: a for a in (*map(Axis, (*BP, "query", "key")), Axis("token", 3, ("a", "b", "c")), Axis("d_model", 4))}
 
 
@@ -47,18 +49,42 @@ def norm(**more: Any) -> Node:
     return Node("norm", "component.norm", ("stream",), STREAM, **given)
 
 
+def recurrent(without: str = "", steps: Mapping[str, float] | None = None, **changed: str) -> Node:
+    """A GRU of two units over the stream."""
+    named = {r: "W" if "from_input" in r else "U" if "from_state" in r else "two" for r in roles("gru") if r != without}
+    attrs = {"kind": "gru"} | ({"steps": steps} if steps else {})
+    return Node("new", "component.recurrent", ("stream",), Type("real", (*BP, "=2")), attrs, {**named, **changed})
+
+
+def automaton(transitions: list[list[int]]) -> Node:
+    return symbolic("automaton", ("tokens",), {"start": 0, "transitions": transitions}, TOKEN)
+
+
 def symbolic(op: str, inputs: tuple[str, ...], attrs: Mapping[str, Any], type: Type = NUMBER) -> Node:
     return Node("new", f"symbolic.{op}", inputs, type, attrs)
 
 
 def test_a_sound_graph_passes() -> None:
     check(graph(norm()))
+    check(graph(recurrent()))
+    check(graph(automaton([[0, 1, 1], [1, 1, 0]])))
 
 
 FAULTS: list[tuple[str, Graph, str]] = [
     ("unknown op", graph(Node("n", "component.magic", ("stream",), STREAM)), "has an op that the specification"),
     ("unknown prefix", graph(Node("n", "odd.add", ("stream",), STREAM)), "whose prefix is no level"),
     ("not aten", graph(Node("n", "tensor.numpy.add", ("stream",), STREAM)), "neither aten nor builtin"),
+    ("a gate too few", graph(recurrent(without="candidate_bias")), r"tensors \['candidate_bias'\] too many or missing"),
+    ("a gate of another size", graph(recurrent(update_bias="scale")), "has 4 columns in update_bias, but its axis"),
+    ("a step for what is no map", graph(recurrent(steps={"reset_bias": 0.5})), "a step for 'reset_bias', which is no"),
+    ("a step for reals", graph(recurrent(steps={"reset_from_input": 0.5})), "no step for them, or a step and reals"),
+    ("states that stay", graph(automaton([[0, 1, 0]])), "transitions = .*, which its op does not allow"),
+    (
+        "two ways to go on",
+        graph(automaton([[0, 1, 1], [0, 1, 2]])),
+        "transitions = .*, which its op does not allow",
+    ),
+    ("no transitions", graph(automaton([[0, 1]])), "transitions = .*, which its op does not allow"),
     (
         "too few inputs",
         graph(Node("n", "component.gate", ("stream",), STREAM)),
@@ -339,7 +365,7 @@ def test_sizes_of_axes() -> None:
     assert axis_size("ghost", graph()) is None
 
 
-@pytest.mark.parametrize("spec", [*COMPONENT_OPS, *SYMBOLIC_OPS], ids=lambda s: s.op)
+@pytest.mark.parametrize("spec", [*COMPONENT_OPS, *RECURRENT, *SYMBOLIC_OPS, *AUTOMATA], ids=lambda s: s.op)
 def test_every_op_is_documented_and_listed_once(spec: Any) -> None:
     assert spec.doc.endswith(".")
     assert SPECS[spec.op] is spec

@@ -112,6 +112,7 @@ IN_NUMPY: Mapping[str, Callable[[Attrs, list[np.ndarray], dict[str, np.ndarray]]
     "or": lambda a, x, t: np.logical_or.reduce(x),
     "largest": lambda a, x, t: p.largest(x[0], among=a.get("among")),
     "always": lambda a, x, t: p.always(x[0], a["value"]),
+    "automaton": lambda a, x, t: p.automaton(x[0], {(s, k): n for s, k, n in a["transitions"]}, start=a["start"]),
     "choose": lambda a, x, t: p.choose(*zip(x, a["gives"], strict=True), other=a["other"]),
     "prefer": lambda a, x, t: np.where(x[0], x[1], x[2]),
     "allow": lambda a, x, t: _dense(p.allow(x[0], dict(zip(a["gives"], x[1:], strict=True)), always=a["always"])),
@@ -132,6 +133,10 @@ class Draw:
 
     def categories(self, most: int = 3) -> list[int]:
         return [int(c) for c in self.rng.choice(CLASSES, size=self.rng.integers(0, most + 1), replace=False)]
+
+    def transitions(self) -> list[list[int]]:
+        drawn = {(self.category(), self.category() - 1): self.category() for _ in range(9)}
+        return sorted([s, k, n] for (s, k), n in drawn.items() if s != n)
 
     def weight(self) -> float:
         return float(self.rng.choice([-1.0, 0.25, 0.5, 2.0]))
@@ -176,6 +181,7 @@ class Draw:
             "is_in": lambda: {"values": self.categories()},
             "largest": lambda: {"among": [4, 0, 2]} if self.flag() else {},
             "always": lambda: {"value": self.category()},
+            "automaton": lambda: {"start": self.category(), "transitions": self.transitions()},
             "choose": lambda: {"gives": [self.category() for _ in range(inputs)], "other": self.category()},
             "allow": lambda: {"gives": [1, 3][: inputs - 1], "always": [0]},
         }
@@ -229,6 +235,7 @@ SIGNATURES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "or": (("bool", "bool"), "bool"),
     "largest": (("classes",), "category"),
     "always": (("category",), "category"),
+    "automaton": (("category",), "category"),
     "choose": (("bool", "bool"), "category"),
     "prefer": (("bool", "category", "category"), "category"),
     "allow": (("category", "bool", "bool"), "set"),

@@ -27,6 +27,7 @@ from exegesis.emit.naming import default_name, free_name, identifier, shorter_na
 from exegesis.emit.operators import crossed, operator
 from exegesis.emit.periodic import PERIODIC
 from exegesis.emit.permutations import PERMUTATIONS
+from exegesis.emit.recurrent import RECURRENT, definition
 from exegesis.emit.structure import Scope
 from exegesis.emit.symbolic import SYMBOLIC, Scene, allowed_by
 from exegesis.emit.tables import AllowTable
@@ -37,7 +38,7 @@ _DEEPEST = 2  # calls within calls on one line; one more where the line is short
 _SHORT = 76  # characters
 _BRIEF = 24  # characters of a comparison that may be written twice
 _PLAIN_SELECTORS = frozenset({"symbolic.everywhere", "symbolic.back", "symbolic.at", "symbolic.match"})
-_BUILD = {**SYMBOLIC, **PERIODIC, **PERMUTATIONS, **COMPONENT}
+_BUILD = {**SYMBOLIC, **PERIODIC, **PERMUTATIONS, **RECURRENT, **COMPONENT}
 
 
 class Body:
@@ -185,7 +186,18 @@ class Body:
                 self._settle(i)  # `seen[:, A]` reads better than a call with an index behind it
             build = operator if node.level is Level.TENSOR else _BUILD[node.op]
             code = self._fitted(node.inputs, lambda reads: build(self.scene, node, self._crossed(node, reads)))
+            if node.op == "component.recurrent":
+                code = self._with_step(node, code)
         self._keep(node, code)
+
+    def _with_step(self, node: Node, code: Code) -> Code:
+        """A recurrent layer with its step, defined before it under a name that is free."""
+        step = free_name("step", {*self._names.values(), *self.functions.values()})
+        self._names[f"step of {node.id}"] = step
+        lines, uses = definition(node, step)
+        self._lines += lines
+        self.uses |= uses
+        return code.with_item(0, Code(step)) if isinstance(code, Bracketed) else code
 
     def _crossed(self, node: Node, reads: Sequence[Code]) -> list[Code]:
         """Inputs with the batch axis where the node has one, and without it where it has none."""

@@ -49,6 +49,8 @@ _DEFAULTS = {
     "symbolic.and": "all_hold",
     "symbolic.or": "some_hold",
     "symbolic.allow": "allowed",
+    "symbolic.automaton": "states",
+    "component.recurrent": "states",
     "component.arange": "positions",
     "component.embed": "embedded",
     "component.constant": "offset",

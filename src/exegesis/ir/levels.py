@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exegesis.ir.component import COMPONENT_OPS
+from exegesis.ir.recurrent import AUTOMATA, RECURRENT
 from exegesis.ir.spec import OpSpec, anything, whole
 from exegesis.ir.symbolic import SYMBOLIC_OPS
 
@@ -16,7 +17,7 @@ INPUT_OPS = (
     ),
 )
 
-SPECS: Mapping[str, OpSpec] = {s.op: s for s in (*INPUT_OPS, *COMPONENT_OPS, *SYMBOLIC_OPS)}
+SPECS: Mapping[str, OpSpec] = {s.op: s for s in (*INPUT_OPS, *COMPONENT_OPS, *RECURRENT, *SYMBOLIC_OPS, *AUTOMATA)}
 
 
 def tensor_spec(op: str) -> OpSpec:

@@ -31,9 +31,9 @@ nodes read is paid once, by the first.
   nearly every value is another.
 
 Tensors are opaque at every level, and so is the structure of nodes below the symbolic level: nobody explained them.
-A weight that counts steps (`attrs["step"]`) is shorter than the reals it came from and no clearer: what is *unread* of
-it is each number that is not zero, at the 32 bits that it had. The legible share counts what is unread: rounding saves
-bits and explains nothing, numbers that became zero are gone.
+A weight that counts steps (`attrs["step"]`; `attrs["steps"]` of a recurrent layer) is shorter than the reals it came
+from and no clearer: what is *unread* of it is each number that is not zero, at the 32 bits that it had. The legible share
+counts what is unread: rounding saves bits and explains nothing, numbers that became zero are gone.
 Names, documentation, provenance and alignments are free, since a program computes the same without them. This is the
 model part of a two-part code (minimum description length; Rissanen 1978, "Modeling by shortest data description").
 """
@@ -96,12 +96,15 @@ def price(graph: Graph) -> Price:
     by_node: dict[str, Bits] = {}
     for before, node in enumerate(graph.nodes):
         opaque = unread = 0.0
+        counted = {
+            node.tensors[role] for role in (("weight",) if "step" in node.attrs else node.attrs.get("steps", ()))
+        }
         for name in sorted(set(node.tensors.values()) - paid):
             if name not in graph.tensors:
                 raise GraphError(f"Node {node.id!r} names tensor {name!r}, which the graph does not hold.")
             bits = tensor_bits(graph.tensors[name])
             opaque += bits
-            rounded = "step" in node.attrs and name == node.tensors.get("weight")
+            rounded = name in counted
             unread += FLOAT_BITS * np.count_nonzero(graph.tensors[name]) if rounded else bits
             paid.add(name)
         structure = structure_bits(node, before)

@@ -18,6 +18,7 @@ from exegesis.lift.bench import Size
 from exegesis.lift.errors import LiftError
 from exegesis.runtime.exported import quiet
 from exegesis.runtime.network import output_tensor
+from exegesis.runtime.tracing import tracing
 
 Example = Mapping[str, Tensor] | tuple[Tensor, ...]
 
@@ -163,8 +164,9 @@ def own_output(network: nn.Module, arguments: Sequence[Argument], inputs: Mappin
 
 def _export_once(wrapped: Outputs, arguments: Sequence[Argument], axes: tuple[int, ...]) -> ExportedProgram:
     dynamic = tuple({i: Dim.AUTO for i in a.dynamic if i in axes} for a in arguments)
-    examples = tuple(_varied(a, axes) for a in arguments)
-    program = torch.export.export(wrapped, examples, dynamic_shapes={"args": dynamic}, strict=False)
+    examples = tuple(_varied(a, axes, _odd_batch(wrapped, arguments)) for a in arguments)
+    with tracing(wrapped.network, examples):
+        program = torch.export.export(wrapped, examples, dynamic_shapes={"args": dynamic}, strict=False)
     return program.run_decompositions({}) if _writes(program) else program
 
 
@@ -174,16 +176,21 @@ def _writes(program: ExportedProgram) -> bool:
     return any(isinstance(t, torch._ops.OpOverload) and t._schema.is_mutable for t in targets)
 
 
-def _varied(argument: Argument, axes: tuple[int, ...]) -> Tensor:
-    """The example with no dynamic axis of size 1, which export takes for fixed, and batch unlike length."""
+def _odd_batch(wrapped: Outputs, arguments: Sequence[Argument]) -> int:
+    """A batch size that no other size of the network or of its inputs equals: else export may confuse them."""
+    taken = {size for p in wrapped.network.parameters() for size in p.shape}
+    taken |= {size for a in arguments for size in a.example.shape[1:]}
+    return next(n for n in range(max(3, len(arguments[0].example)), len(taken) + 1000) if n not in taken)
+
+
+def _varied(argument: Argument, axes: tuple[int, ...], batch: int) -> Tensor:
+    """The example with no dynamic axis of size 1, which export takes for fixed, and a batch unlike other sizes."""
     value = argument.example
-    batch = value.shape[0]
-    for axis in argument.dynamic:
-        if axis in axes and value.shape[axis] == 1:
-            value = value.expand(*(3 if i == axis else -1 for i in range(value.ndim)))
-    if 0 in axes and value.ndim > 1 and value.shape[0] == value.shape[1]:
-        value = torch.cat([value, value[:1]])
-    return value.contiguous() if value.shape[0] != batch or value.shape != argument.example.shape else value
+    if 1 in axes and 1 in argument.dynamic and value.shape[1] == 1:
+        value = value.expand(*(3 if i == 1 else -1 for i in range(value.ndim)))
+    if 0 in axes and 0 in argument.dynamic:
+        value = value[torch.arange(batch) % len(value)]
+    return value.contiguous()
 
 
 def _specialised(program: ExportedProgram, arguments: Sequence[Argument], axes: tuple[int, ...]) -> tuple[str, ...]:

@@ -245,8 +245,9 @@ class _Typist:
                 names = ("batch", "channel", "height", "width")
             case "constant" if len(shape) == 2:
                 return (first[0], self._axis("hidden", shape[-1]))
-            case "flatten" | "join" if len(shape) == 2:
-                return (first[0], self._axis("feature", shape[-1]))
+            case "flatten" | "join" | "recurrent" if len(shape) in (2, 3):
+                last = "state" if cell.name == "recurrent" else "feature"
+                return (*first[: len(shape) - 1], self._axis(last, shape[-1]))
             case "add":
                 return max(
                     (self.types[i].axes for i in cell.inputs),

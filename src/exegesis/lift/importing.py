@@ -13,6 +13,7 @@ from exegesis.lift.bench import Bench, Cell, Ref, Reference, Shape, Size, substi
 from exegesis.lift.errors import LiftError
 from exegesis.lift.evaluate import compute
 from exegesis.lift.export import Exported, as_size
+from exegesis.runtime.tracing import NAMESPACE
 
 _COPIES = ("alias", "clone", "contiguous", "detach", "detach_", "lift_fresh_copy", "lift_fresh")
 _CASTS = ("to", "_to_copy", "type_as")
@@ -86,19 +87,18 @@ def _name(target: Any) -> str:
     )
 
 
-def _op(node: fx.Node) -> str:
-    target = node.target
+def _op(target: Any, value: str) -> str:
     if isinstance(target, torch._ops.OpOverload):
         if target.namespace == "aten" and not target._schema.is_mutable:
             return f"aten.{target._schema.name.split('::')[-1]}.{target._overloadname}"
         raise LiftError(
-            f"The export uses {target} ({node.name}), which no program can hold: only pure operators of aten can."
+            f"The export uses {target} ({value}), which no program can hold: only pure operators of aten can."
         )
     if isinstance(target, torch._ops.HigherOrderOperator):
-        raise LiftError(f"The export uses {target} ({node.name}): control flow that depends on data cannot be lifted.")
+        raise LiftError(f"The export uses {target} ({value}): control flow that depends on data cannot be lifted.")
     if getattr(target, "__module__", "") in ("_operator", "builtins", "math", "torch"):
         return f"builtin.{_name(target)}"
-    raise LiftError(f"The export calls {target} ({node.name}), which no program can hold.")
+    raise LiftError(f"The export calls {target} ({value}), which no program can hold.")
 
 
 def _meta(node: fx.Node) -> tuple[Shape | None, torch.dtype | None, Size | None]:
@@ -125,7 +125,9 @@ def _put(bench: Bench, node: fx.Node, same: Mapping[str, Any]) -> Any:
     args = tuple(known(a) for a in node.args)
     kwargs = {k: known(v) for k, v in node.kwargs.items()}
     target: Callable[..., Any] = node.target  # type: ignore[assignment]
-    op = _op(node)
+    if getattr(target, "namespace", None) == NAMESPACE:  # a recurrent layer that was kept whole is torch's own
+        target = getattr(torch.ops.aten, _name(target)).input
+    op = _op(target, node.name)
     if op in ("aten.view.default", "aten._unsafe_view.default"):  # copies that made a view possible are left out
         op, target = "aten.reshape.default", torch.ops.aten.reshape.default
     cell = Cell(

@@ -34,6 +34,7 @@ from exegesis.primitives.periodic import (
     wave,
 )
 from exegesis.primitives.permutations import matrix_product, representation, representation_votes
+from exegesis.primitives.recurrent import automaton, scan, scan_memory
 from exegesis.primitives.selectors import (
     at,
     attend,
@@ -84,6 +85,7 @@ __all__ = [
     "at",
     "aten",
     "attend",
+    "automaton",
     "back",
     "both",
     "choose",
@@ -124,6 +126,8 @@ __all__ = [
     "related",
     "representation",
     "representation_votes",
+    "scan",
+    "scan_memory",
     "scores",
     "share",
     "shift",

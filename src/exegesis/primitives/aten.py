@@ -14,6 +14,9 @@ import numpy as np
 
 from exegesis.primitives import components
 from exegesis.primitives._types import Array
+from exegesis.primitives.aten_activations import ACTIVATIONS
+from exegesis.primitives.aten_arrays import ARRAYS
+from exegesis.primitives.aten_layers import LAYERS
 
 _Axes = int | Sequence[int] | None
 
@@ -289,7 +292,7 @@ _NAMED: Mapping[str, Callable[..., Any]] = {
     "_to_copy": _cast,
     "to": _cast,
 }
-OPERATORS: Mapping[str, Callable[..., Any]] = {**_UNARY, **_BINARY, **_NAMED}
+OPERATORS: Mapping[str, Callable[..., Any]] = {**_UNARY, **_BINARY, **_NAMED, **ACTIVATIONS, **ARRAYS, **LAYERS}
 
 
 def aten(name: str, *args: Any, **kwargs: Any) -> Any:

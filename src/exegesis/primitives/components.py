@@ -16,9 +16,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from exegesis.primitives._types import Array, Number
 
 
-def embed(ids: Array, weight: Array) -> Array:
+def embed(ids: Array | np.generic, weight: Array) -> Array:
     """Row `weight[id]` for every id: `[s]`, `[n, d]` → `[s, d]`. The id -1 (none) gives zeros."""
-    return np.where((ids >= 0)[..., None], weight[ids.astype(int)], 0)
+    ids = np.asarray(ids).astype(int)
+    return np.where((ids >= 0)[..., None], weight[ids], 0)
 
 
 def constant(like: Array, value: Array) -> Array:
@@ -163,7 +164,7 @@ def _erf_grid() -> Array:
     return np.array([math.erf(k / 64) for k in range(6 * 64 + 1)])
 
 
-def _erf(x: Array) -> Array:
+def error_function(x: Array) -> Array:
     """The error function, which numpy lacks: a Taylor series around the nearest grid point, to 1e-12 in float64."""
     size = np.minimum(np.abs(x), 6.0)
     nearest = np.rint(size * 64).astype(int)
@@ -182,7 +183,7 @@ _ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
     "sigmoid": _sigmoid,
     "silu": lambda x: x * _sigmoid(x),
     "quick_gelu": lambda x: x * _sigmoid(1.702 * x),
-    "gelu": lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2))),
+    "gelu": lambda x: 0.5 * x * (1 + error_function(x / math.sqrt(2))),
     "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
     "softplus": lambda x: np.logaddexp(0, x),
 }

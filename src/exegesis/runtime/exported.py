@@ -22,6 +22,7 @@ from torch.export import Dim, ExportedProgram
 
 from exegesis.ir import InputError
 from exegesis.runtime.network import Network, output_tensor
+from exegesis.runtime.tracing import tracing
 
 Replace: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -275,7 +276,8 @@ def _export(network: Network, example: Mapping[str, Tensor]) -> ExportedProgram:
             inputs = tuple(_varied(value.to(network.device), axes) for value in example.values())
             dynamic = tuple({axis: Dim.AUTO for axis in axes if axis in _varying(value)} for value in inputs)
             try:
-                return torch.export.export(wrapped, inputs, dynamic_shapes={"args": dynamic}, strict=False)
+                with tracing(network.module, inputs):
+                    return torch.export.export(wrapped, inputs, dynamic_shapes={"args": dynamic}, strict=False)
             except Exception as error:
                 failure = failure or error
     reason = (str(failure).strip() or type(failure).__name__).splitlines()[0].strip()

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from exegesis.runtime.binding import Binding, Compute, Op
+from exegesis.runtime.ops_recurrent import RECURRENT
 
 _ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -213,7 +214,7 @@ def pick(at: Binding) -> Compute:
     return lambda x: x.select(axis, index)
 
 
-COMPONENT: Mapping[str, Op] = {
+_OWN: Mapping[str, Op] = {
     f"component.{op.__name__}": op
     for op in (
         arange,
@@ -239,3 +240,4 @@ COMPONENT: Mapping[str, Op] = {
         pick,
     )
 }
+COMPONENT: Mapping[str, Op] = {**_OWN, **RECURRENT}

@@ -18,6 +18,7 @@ from exegesis.ir import GraphError
 from exegesis.runtime.binding import Binding, Compute, Op, find, integers
 from exegesis.runtime.ops_periodic import PERIODIC
 from exegesis.runtime.ops_permutations import PERMUTATIONS
+from exegesis.runtime.ops_recurrent import AUTOMATA
 from exegesis.runtime.ops_selectors import SELECTORS
 
 _RELATIONS: Mapping[str, Callable[[Tensor, float], Tensor]] = {
@@ -287,6 +288,7 @@ SYMBOLIC: Mapping[str, Op] = {
     **SELECTORS,
     **PERIODIC,
     **PERMUTATIONS,
+    **AUTOMATA,
     "symbolic.share": share,
     "symbolic.count": count,
     "symbolic.width": width,

@@ -19,9 +19,11 @@ from exegesis.lift.recognise import (
     recurrent,
     residuals,
     signals,
+    whole_layers,
 )
 
 RECOGNISERS: tuple[Callable[[Bench], int], ...] = (
+    whole_layers.recognise,  # recurrent layers over tokens
     recurrent.recognise,  # layers of many steps, before their gates are taken for anything else
     norms.recognise,  # first: their squares and roots look like activations, their affine parts like projections
     activations.recognise,  # formulas of many elementwise ops, before any of these is taken for a scaling

@@ -1,4 +1,7 @@
-"""Recurrent layers and cells (RNN, GRU, LSTM), step by step: gates as named affine maps and pointwise products.
+"""Recurrent layers and cells (RNN, GRU, LSTM): gates as named affine maps.
+
+A layer over tokens, of any length, is one component (`whole_layers`). Others are taken step by step, with pointwise
+products between the gates.
 
 All steps share their weights. What a step hands to the next is marked as a state (`state`), so that later readers find
 the units of the layer again. A layer that reads in both directions is two, whose states are joined at every step.
@@ -17,17 +20,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from exegesis.ir.recurrent import GATES
 from exegesis.lift.bench import Bench, Cell, Ref, Size
 from exegesis.lift.recognise.matching import constant
+from exegesis.lift.recognise.whole_layers import is_zero, maps, swapped
 
 MAKER = "lift.recurrent"
 
-_GATES: Mapping[str, tuple[str, ...]] = {
-    "rnn": ("next",),
-    "gru": ("reset", "update", "candidate"),
-    "lstm": ("input", "forget", "candidate", "output"),
-}
-_ZEROS = ("zeros", "new_zeros", "zeros_like")
+_GATES: Mapping[str, tuple[str, ...]] = {"rnn": GATES["rnn_tanh"], "gru": GATES["gru"], "lstm": GATES["lstm"]}
 
 
 def recognise(bench: Bench) -> int:
@@ -62,18 +62,14 @@ class _Weights:
     @classmethod
     def of(cls, kind: str, act: str, tensors: Sequence[Tensor], number: int) -> _Weights:
         """From `weight_ih`, `weight_hh` and, where there are any, `bias_ih` and `bias_hh` in torch's layout."""
-        gates = _GATES[kind]
-        parts = [dict(zip(gates, t.double().chunk(len(gates)), strict=True)) for t in tensors]
-        size = parts[1][gates[0]].shape[0]
-        none = dict.fromkeys(gates, torch.zeros(size, dtype=torch.float64))
-        first, second = parts[2:] if len(parts) == 4 else (none, none)
+        held = maps(f"rnn_{act}" if kind == "rnn" else kind, tensors)
         of_input, of_state = {}, {}
-        for gate in gates:
-            apart = kind == "gru" and gate == "candidate"  # the reset gate multiplies the state's bias too
-            bias = first[gate] if apart else first[gate] + second[gate]
-            of_input[gate] = {"weight": parts[0][gate].T.contiguous(), "bias": bias.clone()}
-            of_state[gate] = {"weight": parts[1][gate].T.contiguous()} | ({"bias": second[gate]} if apart else {})
-        return cls(kind, act, size, of_input, of_state, number)
+        for gate in _GATES[kind]:
+            of_input[gate] = {"weight": held[f"{gate}_from_input"], "bias": held[f"{gate}_bias"]}
+            of_state[gate] = {"weight": held[f"{gate}_from_state"]}
+            if f"{gate}_state_bias" in held:
+                of_state[gate]["bias"] = held[f"{gate}_state_bias"]
+        return cls(kind, act, len(of_input[_GATES[kind][0]]["bias"]), of_input, of_state, number)
 
 
 @dataclass
@@ -162,7 +158,7 @@ def _layer(bench: Bench, cell: Cell) -> bool:
     if cell.name not in kinds or not cell.op.endswith(".input"):
         return False
     source, start, given, biased, layers, _, _, both_ways, batch_first = cell.args
-    x = bench[source.id] if batch_first else _batch_first(bench, bench[source.id])
+    x = bench[source.id] if batch_first else swapped(bench, bench[source.id])
     shape = (x.shape or ()) if x is not None else ()
     starts = start if isinstance(start, list | tuple) else [start]
     params = [constant(bench, p) for p in given]
@@ -170,7 +166,7 @@ def _layer(bench: Bench, cell: Cell) -> bool:
     length = shape[1] if len(shape) == 3 else None
     if x is None or not isinstance(length, int) or len(tensors) < len(params):
         return False
-    if not all(_is_zero(bench, s) for s in starts):
+    if not all(is_zero(bench, s) for s in starts):
         return False
     kind, act = kinds[cell.name]
     per, ways = 4 if biased else 2, 2 if both_ways else 1
@@ -220,14 +216,6 @@ def _joined(bench: Bench, like: Cell, states: Sequence[str]) -> str:
         rank=like.rank,
     )
     return bench.add(cell)
-
-
-def _batch_first(bench: Bench, x: Cell) -> Cell | None:
-    """What a sequence with its steps before its batch is the transpose of."""
-    swapped = (x.op == "aten.transpose.int" and set(x.args[1:]) == {0, 1}) or (
-        x.op == "aten.permute.default" and list(x.args[1]) == [1, 0, 2]
-    )
-    return bench[x.args[0].id] if swapped else None
 
 
 def _hand_out(
@@ -326,7 +314,7 @@ def _cell(bench: Bench, cell: Cell, known: dict[tuple[str, ...], _Weights]) -> b
     number = sum(c.by == MAKER and c.attrs.get("state") == known[key].number for c in bench.cells()) + 1
     steps = _Steps(bench, known[key], cell, shape[0])
     starts = list(start) if isinstance(start, list | tuple) else [start]
-    began = [steps.zeros(source.id, "start") if _is_zero(bench, s) else s.id for s in starts]
+    began = [steps.zeros(source.id, "start") if is_zero(bench, s) else s.id for s in starts]
     state, memory = steps.step(source.id, began[0], began[1] if len(began) > 1 else None, f"_{number}")
     if kind != "lstm":
         bench[state].reference = cell.reference
@@ -343,16 +331,6 @@ def _cell(bench: Bench, cell: Cell, known: dict[tuple[str, ...], _Weights]) -> b
 def _states(bench: Bench) -> int:
     """The first number that no recurrent state has yet."""
     return max((c.attrs["state"] for c in bench.cells() if "state" in c.attrs), default=-1) + 1
-
-
-def _is_zero(bench: Bench, start: Any) -> bool:
-    """Whether a starting state is zero, whatever the input."""
-    if not isinstance(start, Ref):
-        return False
-    cell = bench[start.id]
-    if cell.value is not None:
-        return not bool(cell.value.any())
-    return cell.name in _ZEROS
 
 
 def _pick(bench: Bench, x: Cell, axis: int, at: int, name: str, like: Cell) -> str:
