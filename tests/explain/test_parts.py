@@ -9,7 +9,18 @@ from explain_networks import Convnet
 from torch.func import functional_call
 
 from exegesis.explain import Inputs, Model
-from exegesis.explain.parts import Member, Part, ProgramModule, TokenProgram, part_of, part_value, program_parts
+from exegesis.explain.model import NotDifferentiableError
+from exegesis.explain.parts import (
+    Member,
+    Part,
+    ProgramModule,
+    TokenProgram,
+    part_of,
+    part_value,
+    program_parts,
+    reads_ids,
+    real_value,
+)
 from exegesis.ir import Axis, Function, Graph, InputError, Node, Site, Type
 from exegesis.lift import lift
 from exegesis.runtime import Executor, Network
@@ -70,6 +81,31 @@ def test_values_of_every_kind_become_units() -> None:
     assert found["answer"].sum(-1).tolist() == [1, 1, 1, 1]
 
 
+def test_a_category_that_is_none_is_zero_everywhere() -> None:
+    """A head that has nothing to look at says -1, which is no unit."""
+    graph = brackets()
+    kind = graph["answer"].type
+    assert real_value(torch.tensor([[1, -1]]), kind, graph).tolist() == [[[0, 1, 0], [0, 0, 0]]]
+
+
+def test_a_program_of_ids_takes_ids_and_nothing_between() -> None:
+    graph = brackets()
+    model = TokenProgram(graph, part_of(program_parts(graph), "depth"), "brackets")
+    assert model.reads_ids
+    assert reads_ids(model)
+    inputs = Inputs(np.arange(1), tokens=torch.tensor([[0, 0, 0, 1]]), at=torch.tensor([3]))
+    start = model.start(inputs)
+    other = torch.where(start == 0, 1.0, 0.0)
+    assert model(other, inputs, torch.arange(1))[0, :, 0].tolist() == [
+        0,
+        0,
+        0,
+        1,
+    ]  # the ids that were given, not its own
+    with pytest.raises(NotDifferentiableError, match="between two ids there is nothing"):
+        model(start + 0.5, inputs, torch.arange(1))
+
+
 @pytest.fixture
 def lifted() -> tuple[Convnet, Graph, torch.Tensor]:
     torch.manual_seed(0)
@@ -111,6 +147,18 @@ def test_other_weights_in_a_copy_or_in_a_call_change_what_it_computes(
     zeros = {name: torch.zeros_like(weight) for name, weight in made.named_parameters()}
     assert torch.equal(functional_call(made, zeros, (x,)), torch.zeros_like(before))
     assert torch.equal(made(x), before)
+
+
+def test_the_program_up_to_a_part_has_the_weights_of_the_module(lifted: tuple[Convnet, Graph, torch.Tensor]) -> None:
+    _, graph, x = lifted
+    made = ProgramModule(graph, program_parts(graph))
+    weights = dict(made.state_dict())
+    node = next(node.id for node in graph.nodes if node.op == "component.conv2d")
+    given = {graph.inputs[0].id: x}
+    plain = Executor(graph).run(given, [node])[node]
+    assert torch.equal(Executor(made.program(weights, node)).run(given)[node], plain)
+    doubled = {name: 2 * value for name, value in weights.items()}
+    assert torch.allclose(Executor(made.program(doubled, node)).run(given)[node], 2 * plain, atol=1e-5)
 
 
 def test_units_of_several_layers_stand_side_by_side(lifted: tuple[Convnet, Graph, torch.Tensor]) -> None:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from exegesis.explain.inputs import Inputs
+from exegesis.explain.model import Model, NotDifferentiableError
 from exegesis.ir import Graph, InputError, Node, Type
 from exegesis.runtime import Executor
 
@@ -149,7 +150,8 @@ def _labels(graph: Graph, node: Node) -> tuple[str, ...]:
 
 
 def real_value(value: Tensor, kind: Type, graph: Graph) -> Float[Tensor, "n ..."]:
-    """A value as real numbers with an axis of units: categories one-hot, single numbers as one unit.
+    """A value as real numbers with an axis of units: categories one-hot ("none" is zero everywhere), single numbers as
+    one unit.
 
     Raises:
         InputError: categories of an axis whose size nobody knows.
@@ -158,7 +160,9 @@ def real_value(value: Tensor, kind: Type, graph: Graph) -> Float[Tensor, "n ..."
         size = graph.axes[kind.of].size if kind.of is not None and kind.of in graph.axes else None
         if size is None:
             raise InputError("The categories of that value are not counted, so it has no units.")
-        return torch.nn.functional.one_hot(value.long(), size).float()
+        named = value.long()
+        none = named < 0  # nothing was left to look at
+        return torch.nn.functional.one_hot(named.clamp_min(0), size).float().masked_fill(none[..., None], 0.0)
     found = value if value.is_floating_point() else value.float()
     last = kind.axes[-1]
     counted = last.startswith("=") or (last in graph.axes and graph.axes[last].size is not None)
@@ -224,6 +228,8 @@ class _Kept:
 class ProgramModule(nn.Module):
     """A program over arrays as a module: real tensors are parameters, each part is a submodule that gives its value.
 
+    The tensors of a node lie in a submodule of their own, in the order of the nodes, as layers of a network do.
+
     Args:
         graph: the program.
         parts: which parts get a submodule, under `Part.key`.
@@ -237,21 +243,35 @@ class ProgramModule(nn.Module):
         if [node.op for node in graph.inputs] != ["input.array"]:
             raise InputError("The program reads tokens; this is for programs over arrays.")
         self.parts = tuple(parts)
-        self._names: dict[str, str] = {}
-        for number, (name, array) in enumerate(graph.tensors.items()):
-            tensor = torch.tensor(array)
-            self._names[name] = f"tensor_{number}"
-            if tensor.is_floating_point():
-                self.register_parameter(self._names[name], nn.Parameter(tensor))
-            else:
-                self.register_buffer(self._names[name], tensor)
+        self._names: dict[str, tuple[str, str]] = {}
+        for number, node in enumerate(graph.nodes):
+            own = [name for name in dict.fromkeys(node.tensors.values()) if name not in self._names]
+            if own:
+                self.add_module(f"tensors_of_{number}", self._holding(graph, own, f"tensors_of_{number}"))
         for part in self.parts:
             self.add_module(part.key, nn.Identity())
         self._kept = _Kept(graph)
 
+    def _holding(self, graph: Graph, names: Sequence[str], at: str) -> nn.Module:
+        holder = nn.Module()
+        for number, name in enumerate(names):
+            tensor = torch.tensor(graph.tensors[name])
+            self._names[name] = (at, f"tensor_{number}")
+            if tensor.is_floating_point():
+                holder.register_parameter(f"tensor_{number}", nn.Parameter(tensor))
+            else:
+                holder.register_buffer(f"tensor_{number}", tensor)
+        return holder
+
+    def program(self, weights: Mapping[str, Tensor], node: str) -> Graph:
+        """The program up to one of its values, with other weights (by the names they have as parameters) in it."""
+        graph = self._kept.graph
+        given = {name: weights[".".join(at)].detach().cpu().numpy() for name, at in self._names.items()}
+        return replace(graph, tensors={**graph.tensors, **given}, outputs=(node,), functions=())
+
     def forward(self, x: Tensor) -> Tensor:
         """The program's first output [n, outputs] of inputs [n, ...]; every part's value goes through its submodule."""
-        executor = self._kept.of({name: getattr(self, own) for name, own in self._names.items()})
+        executor = self._kept.of({name: getattr(getattr(self, at), own) for name, (at, own) in self._names.items()})
         graph = executor.graph
         source, last = graph.inputs[0].id, graph.outputs[0]
         needed = dict.fromkeys(m.node for part in self.parts for m in part.members)
@@ -266,7 +286,7 @@ class TokenProgram:
     """A part of a program over tokens, as a model (see `Model`).
 
     Where the program embeds its tokens once, it is a function of the embeddings; elsewhere of the ids themselves, which
-    have no gradient.
+    have no gradient, and between which nothing lies.
 
     Args:
         graph: the program.
@@ -285,6 +305,12 @@ class TokenProgram:
         self._needed = list(dict.fromkeys(m.node for m in part.members))
         self._executor = Executor(graph)
         self._embedding = _embedding(graph, self._needed)
+        self._ids = [node.id for node in graph.inputs if node.op == "input.tokens"]
+
+    @property
+    def reads_ids(self) -> bool:
+        """Whether it is a function of the ids of tokens themselves."""
+        return self._embedding is None
 
     def start(self, inputs: Inputs) -> Float[Tensor, "n s d"]:
         """See `Model.start`: embeddings, or ids [n, s, 1]."""
@@ -300,6 +326,8 @@ class TokenProgram:
         """See `Model.__call__`: the part's value [m, s, units]."""
         given = {} if self._embedding is None else {self._embedding: x}
         asked = self._inputs(inputs, rows)
+        if self._embedding is None:
+            asked = {**asked, **dict.fromkeys(self._ids, _whole(x.detach()[..., 0], self.name))}
         values = self._executor.run(asked, self._needed, given=given, gradients=torch.is_grad_enabled())
         value = part_value(self.part, values, self.graph)
         if value.ndim != 3:
@@ -317,6 +345,17 @@ class TokenProgram:
                 plain = torch.arange(tokens.shape[1]).expand(tokens.shape)
                 found[node.id] = plain if inputs.positions is None else inputs.positions[rows]
         return found
+
+
+def reads_ids(model: Model) -> bool:
+    """Whether a model is a function of the ids of tokens themselves, so that noise, shifts and blanks mean nothing."""
+    return isinstance(model, TokenProgram) and model.reads_ids
+
+
+def _whole(ids: Float[Tensor, "m s"], name: str) -> Tensor:
+    if not bool((ids == ids.round()).all()):
+        raise NotDifferentiableError(f"{name} reads the ids of tokens, and between two ids there is nothing.")
+    return ids.long()
 
 
 def _embedding(graph: Graph, needed: Sequence[str]) -> str | None:

@@ -4,7 +4,7 @@ and rows that show what they do."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -13,11 +13,18 @@ import torch
 from torch import nn
 
 from exegesis.behavior import Behavior
+from exegesis.explain.checks import CHECKS, Checker
 from exegesis.explain.examples import StringExamples, UnitExamples, string_examples, unit_examples
 from exegesis.explain.examples.selection import activations
 from exegesis.explain.features import Climb, Feature, Layer, Wanted, strongest_strings, visualise
 from exegesis.explain.inputs import read_inputs
+from exegesis.explain.model import Model, NetworkModel
 from exegesis.explain.parts import Member, Part, ProgramModule, TokenProgram, part_of, program_parts
+from exegesis.explain.saliency import Method
+from exegesis.explain.saliency import method as method_of
+from exegesis.explain.saliency.attribution import Attribution
+from exegesis.explain.saliency.attribution import saliency as attributed
+from exegesis.explain.saliency.method import UndefinedMethodError
 from exegesis.explain.target import Distance, Explained, TargetError, Unit
 from exegesis.ir import Graph, InputError, graph_record
 from exegesis.ir.archive import load_graph
@@ -57,6 +64,16 @@ class PartOf:
         fingerprint = digest_json([record, digest_arrays(arrays)])
         return TokenProgram(self.subject.graph, self.part, self.subject.name, fingerprint)
 
+    def up_to(self, model: Model) -> Graph:
+        """The program up to the part, with the weights that the model has. Raises UndefinedMethodError where that is no
+        value of the program."""
+        member = self.part.members[0]
+        if len(self.part.members) > 1 or member.units is not None or member.head is not None:
+            raise UndefinedMethodError(f"{self.part.name} is no single value of the program, so none leads to it.")
+        if isinstance(model, NetworkModel) and isinstance(module := model.network.module, ProgramModule):
+            return module.program(model.weights, member.node)
+        return replace(self.subject.graph, outputs=(member.node,), functions=())
+
     @cached_property
     def width(self) -> int:
         """How many units it has."""
@@ -93,7 +110,7 @@ class PartOf:
 
     def explained(self, units: Sequence[int] | None, position: int | None) -> list[tuple[str, Explained]]:
         """Units of a part over tokens with their names, or how far all of it together lies from its mean."""
-        place = None if position is None else (position,)
+        place = _place(position)
         chosen = self.chosen(units)
         if chosen is None:
             return [(self.part.name, Distance(place))]
@@ -189,6 +206,58 @@ def examples_of_part(
     _no_position(position)
     split = next(iter(behavior.splits))
     return unit_examples(part.network, behavior, part.part.key, part.wanted(units), split=split, seed=seed)
+
+
+def saliency_of_part(
+    part: PartOf,
+    method: Method | str = "integrated-gradients",
+    unit: int | None = None,
+    *,
+    split: str = "test",
+    index: Sequence[int] | range | None = None,
+    position: int | None = None,
+    checks: Sequence[Checker] = CHECKS,
+    chunk: int | None = None,
+    seed: int = 0,
+) -> Attribution:
+    """What each part of some inputs does for a part of a program.
+
+    Args:
+        part: see `part_of_program`.
+        method: a method, or its name; methods that follow a program follow it up to the part.
+        unit: which of its units; None for its only one, or for how far all of it together lies from its mean.
+        split, index: which rows; the first 16 unless told.
+        position: where in a sequence, negative from its end; None for the mean over all positions.
+        checks: what to test it by; those that retrain are undefined.
+        chunk: how many rows go through at a time; None to measure what is best.
+        seed: of everything drawn.
+
+    Raises:
+        InputError: a unit, row or position that does not exist, or a method that is undefined there.
+    """
+    behavior = part.subject.behavior
+    tokens = behavior.is_sequence
+    if not tokens:
+        _no_position(position)
+    alone = 0 if unit is None and part.width == 1 else unit
+    ((_, asked),) = part.explained([alone], position) if alone is not None else [("", Distance(_place(position)))]
+    return attributed(
+        part.model if tokens else part.network,
+        behavior,
+        method_of(method) if isinstance(method, str) else method,
+        split=split,
+        index=index,
+        target=asked,
+        layer=None if tokens else part.part.key,
+        checks=checks,
+        seed=seed,
+        chunk=chunk,
+        lift=part.up_to,
+    )
+
+
+def _place(position: int | None) -> tuple[int] | None:
+    return None if position is None else (position,)
 
 
 def _no_position(position: int | None) -> None:

@@ -118,7 +118,7 @@ def trial_of(method: Method, name: str = "zoo:convnet", n: int = 6, **more: Any)
     network, behavior = load(name), Behavior.load(name)
     (inputs,) = read_inputs(behavior, "test", range(n))
     setting = Setting(Objective(NetworkModel(network), inputs, None, behavior.readout), 0, 32)
-    return Trial(method, (setting,), (method.attribute(setting),), network, behavior, **more)
+    return Trial(method, (setting,), (method.attribute(setting),), behavior, **more)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def tokens_on_trial(method: Method) -> Trial:
     network, behavior = load("zoo:majority"), Behavior.load("zoo:majority")
     inputs = max(read_inputs(behavior, "test", range(40)), key=len)
     setting = Setting(Objective(NetworkModel(network), inputs, None, behavior.readout), 0, 32, lifter(behavior, "test"))
-    return Trial(method, (setting,), (method.attribute(setting),), network, behavior)
+    return Trial(method, (setting,), (method.attribute(setting),), behavior)
 
 
 def test_embeddings_take_the_noise_and_the_shift_of_sequences() -> None:

@@ -10,10 +10,18 @@ import torch
 from explain_networks import lifter, make_behavior, setting_of
 from torch import Tensor, nn
 
-from exegesis.behavior import Behavior
-from exegesis.explain import NotDifferentiableError, Target, TargetError
+from exegesis.behavior import Argmax, Behavior, SequenceRow
+from exegesis.explain import NetworkModel, NotDifferentiableError, Objective, Target, TargetError, read_inputs
 from exegesis.explain.checks import completeness
-from exegesis.explain.saliency import METHODS, Method, UndefinedMethodError, method
+from exegesis.explain.saliency import (
+    METHODS,
+    GradientShap,
+    Method,
+    Setting,
+    TokenImportance,
+    UndefinedMethodError,
+    method,
+)
 from exegesis.explain.saliency.attribution import Attribution, saliency
 from exegesis.explain.saliency.features import feature_ids
 from exegesis.ir import InputError
@@ -97,6 +105,41 @@ def test_a_linear_network_gives_what_algebra_says(name: str, linear: Network, ta
     if name == "lrp-epsilon":
         assert found.absorbed is not None
         torch.testing.assert_close(found.absorbed, bias.expand(3), rtol=1e-4, atol=1e-5)
+
+
+def test_gradient_shap_of_a_linear_network_from_one_baseline(linear: Network, table: Behavior) -> None:
+    setting = setting_of(linear, table, 3, Target(1))
+    one = np.full((1, 6), 0.25, dtype=np.float32)
+    found = GradientShap(samples=3, baselines=one).attribute(setting)
+    weight = linear.module.out.weight.detach()[1]
+    torch.testing.assert_close(found.values, (setting.objective.start - 0.25) * weight, rtol=1e-5, atol=1e-6)
+
+
+class _Bag(nn.Module):
+    """Linear in its tokens: each adds a number of its own, at every place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.out = nn.Embedding(5, 4), nn.Linear(4, 3)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return self.out(self.embedding(input_ids)).cumsum(1)
+
+
+@pytest.mark.parametrize("name", ["token-importance", "occlusion", "shapley-sampling", "gradient-x-input"])
+def test_a_linear_network_over_tokens_gives_what_algebra_says(name: str) -> None:
+    torch.manual_seed(11)
+    network, draws = load(_Bag()), np.random.default_rng(0)
+    rows = [SequenceRow(draws.integers(5, size=6).tolist(), [5]) for _ in range(12)]
+    behavior = Behavior.from_sequences("bag", list("abcde"), {"test": rows}, Argmax((0, 1, 2)))
+    (inputs,) = read_inputs(behavior, "test", range(12))
+    setting = Setting(Objective(NetworkModel(network), inputs, Target(1), behavior.readout), 0, 16)
+    made = TokenImportance(exchanges=4) if name == "token-importance" else method(name)
+    found = made.attribute(setting).per_token()
+    of_letter = (network.module.embedding.weight @ network.module.out.weight[1]).detach()
+    own = of_letter[inputs.tokens]
+    wanted = own - (of_letter.sum() - own) / 4 if name == "token-importance" else own  # less the mean of the other four
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def _gamma_rule(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -226,7 +269,6 @@ def test_rows_come_back_in_the_order_that_was_asked_for(convnet: Network, images
 
 
 def test_patches_cover_an_image_and_windows_each_pixel(images: Behavior) -> None:
-    from exegesis.explain import read_inputs
     from exegesis.explain.saliency.features import windows
 
     (inputs,) = read_inputs(images, "test", range(1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -50,6 +52,34 @@ def test_dense_networks(table: Behavior, gamma: float) -> None:
     rule = LrpGamma(gamma) if gamma else LrpEpsilon()
     wanted = by_algebra(network.module, setting.objective.start, 1, gamma)
     torch.testing.assert_close(rule.attribute(setting).values, wanted, rtol=1e-3, atol=1e-5)
+
+
+class Pooled(nn.Module):
+    """With a module for each of its steps, as captum's LRP needs them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.relu1, self.pool = nn.Conv2d(1, 5, 3), nn.ReLU(), nn.MaxPool2d(2)
+        self.conv2, self.relu2, self.out = nn.Conv2d(5, 6, 3), nn.ReLU(), nn.Linear(6 * 3 * 3, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.relu2(self.conv2(self.pool(self.relu1(self.conv1(x))))).flatten(1))
+
+
+def test_a_convnet_against_captum(images: Behavior) -> None:
+    torch.manual_seed(12)
+    network = load(Pooled())
+    setting = setting_of(network, images, 4, Target(2))
+    found = LrpEpsilon(1e-9).attribute(setting).values
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from captum.attr import LRP
+        from captum.attr._utils.lrp_rules import EpsilonRule
+
+        for module in network.module.children():
+            module.rule = EpsilonRule(1e-9)  # its default for a ReLU hands relevance on as it is
+        wanted = LRP(network.module).attribute(setting.objective.start.clone(), target=2).detach()
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("rule", [LrpEpsilon(), LrpGamma()])

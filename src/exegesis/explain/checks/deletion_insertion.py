@@ -12,6 +12,7 @@ from torch import Tensor
 
 from exegesis.explain.checks.trial import Maps, Trial, ranked
 from exegesis.explain.core import Check, Consequence
+from exegesis.explain.parts import reads_ids
 from exegesis.explain.saliency.gradient_shap import GradientShap
 from exegesis.explain.saliency.integrated_gradients import value_at
 from exegesis.explain.saliency.method import Method, Setting, fitted_baseline
@@ -54,7 +55,7 @@ def _score(method: Method, settings: Sequence[Setting], maps: Sequence[Maps]) ->
     for setting, given in zip(settings, maps, strict=True):
         objective = setting.objective
         start = objective.start
-        blank = _blank(method, start)
+        blank = _other_letters(setting) if reads_ids(objective.model) else _blank(method, start)
         rank = torch.from_numpy(ranked(given, np.random.default_rng([setting.seed, 20]))).to(start.device)
         chunk = setting.chunk or CHUNK
         places = rank[0].numel()
@@ -73,6 +74,14 @@ def _blank(method: Method, start: Tensor) -> Tensor:
     if isinstance(method, GradientShap) and method.baselines is None:
         return start.mean(0, keepdim=True).expand(start.shape)
     return fitted_baseline(method.baseline if isinstance(method, _HasBaseline) else 0.0, start)
+
+
+def _other_letters(setting: Setting) -> Tensor:
+    """Ids that stand for 'nothing': letters of the rows, drawn, since no id means nothing."""
+    tokens, start = setting.objective.inputs.tokens, setting.objective.start
+    assert tokens is not None
+    drawn = np.random.default_rng([setting.seed, 22]).choice(torch.unique(tokens).numpy(), tuple(tokens.shape))
+    return torch.from_numpy(drawn)[..., None].to(start)
 
 
 def _like(mask: Tensor, start: Tensor) -> Tensor:

@@ -43,6 +43,9 @@ class _Shifted:
 
 def input_invariance(trial: Trial) -> Check:
     """The mean relative change of the maps. It informs: a method that depends on a baseline says so by name."""
+    if trial.of_ids:
+        reason = "what is explained reads the ids of tokens, to which nothing can be added"
+        return Check.undefined(NAME, MEANING, reason, Consequence.INFORMS)
     moved, by_chance, of_edges = [], [], []
     for number, (setting, maps) in enumerate(zip(trial.settings, trial.maps, strict=True)):
         objective = setting.objective

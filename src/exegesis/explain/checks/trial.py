@@ -15,6 +15,7 @@ from torch import Tensor
 from exegesis.behavior import Behavior
 from exegesis.explain.core import Check
 from exegesis.explain.model import Model, Objective
+from exegesis.explain.parts import reads_ids
 from exegesis.explain.saliency.method import Found, Method, Setting, UndefinedMethodError
 from exegesis.runtime import Network
 
@@ -31,7 +32,6 @@ class Trial:
         method: the method.
         settings: where it was applied, one per shape of rows.
         found: what it found there.
-        network: the network.
         behavior: the behaviour; None where inputs were made by hand.
         retrain: trains a network like it; None where nobody can.
         seed: of everything that the checks draw.
@@ -40,7 +40,6 @@ class Trial:
     method: Method
     settings: tuple[Setting, ...]
     found: tuple[Found, ...]
-    network: Network
     behavior: Behavior | None = None
     retrain: Retrain | None = None
     seed: int = 0
@@ -52,6 +51,11 @@ class Trial:
             changed = replace(setting, objective=setting.objective.under(model))
             maps.append(map_of(setting, self.method.attribute(changed)))
         return maps
+
+    @property
+    def of_ids(self) -> bool:
+        """Whether what is explained is a function of the ids of tokens, which take no noise and no shift."""
+        return reads_ids(self.settings[0].objective.model)
 
     @property
     def maps(self) -> list[Maps]:

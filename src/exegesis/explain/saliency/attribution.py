@@ -17,13 +17,18 @@ from exegesis.explain.core import Check, Explanation, Provenance, Status
 from exegesis.explain.figure import Picture, sentence_picture
 from exegesis.explain.inputs import read_inputs
 from exegesis.explain.model import Model, NetworkModel, Objective
+from exegesis.explain.parts import reads_ids
+from exegesis.explain.saliency.attention_rollout import AttentionRollout
 from exegesis.explain.saliency.drawing import draw_images, draw_tokens
-from exegesis.explain.saliency.method import Found, Method, Setting, json_baseline
+from exegesis.explain.saliency.lrp import LrpEpsilon, LrpGamma
+from exegesis.explain.saliency.method import Found, Method, Setting, UndefinedMethodError, json_baseline
+from exegesis.explain.saliency.token_importance import TokenImportance
 from exegesis.explain.target import Explained, Target
 from exegesis.ir import Graph, InputError, Json
 from exegesis.runtime import Network
 
 CHECKED = 8  # rows on which the checks are made
+OF_IDS = (TokenImportance, AttentionRollout, LrpEpsilon, LrpGamma)
 SILENT = "every value is zero: what is explained does not respond to this input by this method"
 
 
@@ -58,7 +63,7 @@ class Attribution(Explanation):
 
 
 def saliency(
-    network: Network,
+    network: Network | Model,
     behavior: Behavior,
     method: Method,
     *,
@@ -75,7 +80,7 @@ def saliency(
     """Attribute what a network gives to the parts of its inputs, and put the result to the test.
 
     Args:
-        network: the network.
+        network: the network; or any model, such as a part of a program over tokens.
         behavior: where inputs come from, and how outputs are read.
         method: how values are found.
         split, index: which rows; the first 16 unless told.
@@ -92,7 +97,12 @@ def saliency(
         UndefinedMethodError: the method makes no sense for this network or these inputs.
         NotDifferentiableError: no gradient reaches the input.
     """
-    model = NetworkModel(network, layer)
+    model = NetworkModel(network, layer) if isinstance(network, Network) else network
+    if reads_ids(model) and not isinstance(method, OF_IDS):
+        raise UndefinedMethodError(
+            f"{model.name} reads the ids of tokens, between which nothing lies and none of which means nothing: "
+            f"{method.title} is undefined there; token-importance exchanges tokens."
+        )
     chosen = list(range(min(16, len(behavior.split(split))))) if index is None else list(index)
     settings, found = [], []
     for inputs in read_inputs(behavior, split, chosen):
@@ -100,7 +110,7 @@ def saliency(
         settings.append(Setting(objective, seed, chunk, lift))
         found.append(method.attribute(settings[-1]))
     on_trial = _on_trial(settings, found, method)
-    trial = Trial(method, *on_trial, network, behavior, retrain, seed)
+    trial = Trial(method, *on_trial, behavior, retrain, seed)
     raw, undefined = _merged(settings, found, chosen)
     return Attribution(
         kind="saliency",
@@ -130,7 +140,7 @@ def _whole_completeness(
     checks: Sequence[Checker], trial: Trial, method: Method, settings: list[Setting], found: list[Found]
 ) -> tuple[Check, ...]:
     """Checks that run the method again do so on a few rows; those that only look at it see all."""
-    whole = Trial(method, tuple(settings), tuple(found), trial.network, trial.behavior, trial.retrain, trial.seed)
+    whole = Trial(method, tuple(settings), tuple(found), trial.behavior, trial.retrain, trial.seed)
     return tuple(check(whole if check.__name__ == "completeness" else trial) for check in checks)
 
 

@@ -49,6 +49,8 @@ class Occlusion:
                 rows, window = part // len(masks), part % len(masks)
                 covered = torch.where(masks[window], baseline[rows], start[rows])
                 fallen[part] = whole[rows] - objective.values(covered, rows)
+        if objective.inputs.tokens is not None:  # one fall per token, not one for each entry of its embedding
+            return Found(fallen.view(n, -1), chunk)
         flat = masks.flatten(1).to(start)
         values = fallen.view(n, -1) @ flat / flat.sum(0)
         return Found(values.view(start.shape), chunk)

@@ -84,6 +84,59 @@ def test_wrong_input_is_one_sentence(exegesis: Command, more: tuple[str, ...], s
     assert len(shown.err.strip().splitlines()) == 1
 
 
+def test_a_part_of_a_lifted_network_is_what_its_layer_is(exegesis: Command, tmp_path: Path) -> None:
+    asked = (
+        "explain",
+        "saliency",
+        "zoo:convnet",
+        "-m",
+        "gradient",
+        "-i",
+        "0:2",
+        "--target",
+        "1",
+        "--chunk",
+        "8",
+        "--no-retrain",
+    )
+    part = exegesis(*asked, "--module", "conv", "--out", tmp_path / "part")
+    assert part.code in (0, 1), part.err
+    assert "cascading randomisation: " in part.out  # the program's weights can be replaced as a network's
+    layer = exegesis(*asked, "--layer", "conv1", "--out", tmp_path / "layer")
+    assert layer.code in (0, 1), layer.err
+    one, other = (load_file(tmp_path / name / "arrays.safetensors")["values"] for name in ("part", "layer"))
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_relevance_ends_at_a_part(exegesis: Command) -> None:
+    shown = exegesis(
+        "explain", "saliency", "zoo:convnet", "-m", "lrp-epsilon", "-i", "0:2", "--module", "act", "--target", "1",
+        "--chunk", "8", "--json",
+    )  # fmt: skip
+    (whole,) = [c for c in json.loads(shown.out)["checks"] if c["name"] == "completeness"]
+    assert whole["passed"] is True
+
+
+def test_a_variable_of_a_run_is_explained_by_exchanging_tokens(
+    exegesis: Command, saved: Path, writes: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = [{"input_ids": [2, *([0, 1] * k), 0, 3], "scored": [2 * k + 1], "expected": [[0]]} for k in range(2, 6)]
+    behavior = writes(*rows)
+    asked = ("explain", "saliency", saved, "--behavior", behavior, "--split", "train", "--module", "counts")
+    shown = exegesis(*asked, "-m", "token-importance", "--target", "0", "--position", "-1", "--out", tmp_path / "x")
+    assert shown.code in (0, 1), shown.err
+    arrays = load_file(tmp_path / "x" / "arrays.safetensors")
+    values, tokens = arrays["values"], arrays["tokens"]
+    assert (values[tokens == 0] > 0).all()  # each `a` is counted
+    refused = exegesis(*asked)
+    assert refused.code == 2
+    assert "token-importance exchanges tokens" in refused.err
+    for more, said in ((("--target", "9"), "there is no unit 9"), (("--target", "0-1"), "unit by unit")):
+        wrong = exegesis(*asked, "-m", "token-importance", *more)
+        assert wrong.code == 2
+        assert said in wrong.err
+
+
 def test_rows() -> None:
     assert rows_of(None) is None
     assert rows_of("7") == [7]
