@@ -11,7 +11,7 @@ import torch
 from numpy.random import default_rng
 from torch import Tensor, nn
 
-from exegesis.behavior import Argmax, Behavior
+from exegesis.behavior import Argmax, Behavior, Sign
 from exegesis.evidence import Status
 from exegesis.ir import Graph, GraphError, InputError, Node, Site, check
 from exegesis.ir.progress import Silent
@@ -20,7 +20,9 @@ from exegesis.runtime import Network
 from exegesis.verify.ablation import BREAKS, REST, SURVIVES, Ablations
 from exegesis.verify.budget import Budget
 from exegesis.verify.interchange import ASKED, Exchange
+from exegesis.verify.margins import doubt
 from exegesis.verify.network import Reference
+from exegesis.verify.picks import pools
 from exegesis.verify.places import Place, Rest, distinct, overlap
 from exegesis.verify.program import Judged
 
@@ -194,3 +196,89 @@ def test_an_echo_of_two_axes_is_refused() -> None:
     both = replace(site, index=(*site.index, (site.axes[0], 0)))
     with pytest.raises(GraphError, match="picks none along one axis alone"):
         check(graph.with_nodes([*(n for n in graph.nodes if n.id != node.id), replace(node, sites=(both,))]))
+
+
+def with_output(graph: Graph, change: Any) -> Graph:
+    """The program with another last weight."""
+    out = graph[graph.outputs[0]]
+    name = out.tensors["weight"]
+    return graph.with_nodes(graph.nodes, tensors={name: change(graph.tensors[name]).astype(np.float32)})
+
+
+def test_answers_that_a_program_is_in_doubt_of_are_no_cases(reference: Reference) -> None:
+    """Outputs that are off by much: nothing that it says after a swap is certain, so that nothing is decided."""
+    noise = default_rng(0).normal(size=(KEPT, KEPT))
+    doubtful = with_output(program(ALL, follows(ALL)), lambda w: w + 3 * np.abs(w).max() * noise)
+    (pool,) = swapped(doubtful, reference).pools
+    (clear,) = swapped(program(ALL, follows(ALL)), reference).pools
+    assert clear.doubt < 1e-5 < pool.doubt
+    found = swapped(doubtful, reference).concluded()
+    assert _of_layer(found).status is not Status.TESTED
+
+
+def test_a_swap_that_hardly_changes_the_programs_answers_is_judged_by_what_stays(reference: Reference) -> None:
+    """A unit that says next to nothing; in a network that reads it strongly, and takes that back, it is refuted."""
+    for weak, status in ((True, Status.TESTED), (False, Status.REFUTED)):
+        graph = program(ALL, None)
+        _, layer, _ = (n for n in graph.nodes if n.op.startswith("component."))
+        place = layer.sites[0]
+        scale = np.where(np.arange(KEPT) == 0, 0.01, 1.0)[:, None]
+        network = Repeats()
+        with torch.no_grad():
+            network.out.weight[:, KEPT:] = 0.0
+            network.out.weight[0, 0] = 0.01 if weak else 3.01
+            network.out.weight[0, KEPT] = 0.0 if weak else -3.0  # its copy takes back what the unit says
+        judged = _first_unit_alone(with_output(graph, lambda w, scale=scale: scale * np.eye(KEPT)), layer, place)
+        there = Reference(Network(network, "weak"), reference.behavior)
+        exchange = swapped(judged, there)
+        (experiment,) = (e for e in exchange.experiments if e.group >= 0 and exchange.groups[e.group].name == "first")
+        assert experiment.is_rare
+        assert not experiment.decides_by_changes
+        claim = next(c for c in exchange.concluded().claims if c.statement.startswith("Swapping first"))
+        assert claim.status is status
+        assert ("swaps only of which it is certain" in claim.evidence[0].note) or not experiment.changed.asked
+
+
+def _first_unit_alone(graph: Graph, layer: Node, place: Site) -> Graph:
+    """The program with the first unit a variable of its own, and the others nowhere in particular."""
+    batch = layer.type.axes[0]
+    nodes = {n.id: n for n in graph.nodes}
+    of = nodes[layer.inputs[0]]
+    names = (of.tensors["weight"], of.tensors["bias"])
+    parts, tensors, ends = [], {}, []
+    for name, rows in (("first", [0]), ("others", [1, 2, 3])):
+        width = f"={len(rows)}"
+        roles = {"weight": f"{name}.weight", "bias": f"{name}.bias"}
+        tensors[roles["weight"]] = np.ascontiguousarray(graph.tensors[names[0]][:, rows])
+        tensors[roles["bias"]] = np.ascontiguousarray(graph.tensors[names[1]][rows])
+        kind = replace(layer.type, axes=(batch, width))
+        site = replace(place, index=tuple((place.axes[-1], r) for r in rows))
+        sites = (site,) if name == "first" else ()
+        parts += [
+            replace(of, id=f"{name}_sums", type=kind, tensors=roles),
+            replace(layer, id=name, inputs=(f"{name}_sums",), type=kind, sites=sites),
+        ]
+        ends.append(name)
+    joined = replace(layer, op="component.join", inputs=tuple(ends), attrs={"axis": 1}, tensors={}, sites=())
+    kept = [n for n in graph.nodes if n.id not in (of.id, layer.id)]
+    return graph.with_nodes([*kept, *parts, joined], tensors=tensors).pruned()
+
+
+def test_the_doubt_of_a_program_does_not_hang_on_the_size_of_its_outputs() -> None:
+    theirs = torch.randn(200, 5, dtype=torch.float64)
+    off = theirs + 0.1 * torch.randn(200, 5, dtype=torch.float64)
+    own = doubt(off, theirs, Argmax())
+    assert 0.15 < own < 0.4  # two errors of 0.1 each, 95 times in 100
+    assert np.isclose(doubt(10 * off, theirs, Argmax()), 10 * own)
+    assert doubt(theirs, theirs, Argmax()) < 1e-9
+    assert doubt(off[:, :2], theirs, Argmax()) == 0.0
+    assert doubt(off, theirs, Sign()) == 0.0
+
+
+def test_arrays_have_one_pool_as_large_as_memory_allows(reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = Judged(program(ALL, follows(ALL)))
+    (pool,) = pools(judged, reference, (), "test", count=4, size=48)
+    assert pool.size == 4 * 48
+    monkeypatch.setattr("exegesis.verify.picks._MAX_ENTRIES", 0)
+    (small,) = pools(judged, reference, (), "test", count=4, size=48)
+    assert small.size == 48

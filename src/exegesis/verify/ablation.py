@@ -338,7 +338,11 @@ def _equal_elsewhere(pool: Pool, group: int, base: np.ndarray, rng: Generator) -
     for node in pool.groups[group].nodes:
         part = pool.groups[group].part(node, pool.variables[node.id])
         value = by_position(part, position_axis(node, pool.program.graph), pool.length)
-        same &= (value[base][:, None] == value[None]).all(-1)
+        if pool.length == 1:  # an array may be wide: each of its values is compared by its number
+            number = np.unique(value[:, 0], axis=0, return_inverse=True)[1].reshape(-1, 1, 1)
+            same &= (number[base][:, None] == number[None]).all(-1)
+        else:
+            same &= (value[base][:, None] == value[None]).all(-1)
     same[np.arange(len(base)), base] = False
     keys = np.where(same, rng.random(same.shape), -1.0)
     return keys.argmax(1), np.asarray(same.any(1))

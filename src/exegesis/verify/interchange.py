@@ -8,7 +8,7 @@ program alone, before the network is asked.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,9 +55,9 @@ class Effort:
         unchanged: per variable and kind of swap, cases in which it should stay.
         null: per variable and null, cases.
         pools, pool_size: from how many lengths, and how many inputs of each.
-        legible, heads, opaque: how many groups of variables are swapped one by one, of those that a reader of the
-            program sees, of heads that nobody explained, and of what else is only a value of the network; the others
-            are swapped jointly.
+        legible, heads, called, opaque: how many groups of variables are swapped one by one, of those that a reader of
+            the program sees, of heads that nobody explained, of what functions over arrays compute, and of what else is
+            only a value of the network; the others are swapped jointly.
         rounds: how often candidates are drawn until enough of them change the program's answer.
     """
 
@@ -68,6 +68,7 @@ class Effort:
     pool_size: int = 48
     legible: int = 24
     heads: int = 12
+    called: int = 16
     opaque: int = 6
     rounds: int = 6
 
@@ -93,6 +94,8 @@ class Exchange:
         self.reference, self.split, self.asked = reference, split, asked
         self.effort = effort or Effort()
         self.unaligned = without_alignment(program.graph)
+        arrays = not reference.behavior.is_sequence
+        self.inside = {n for f in program.graph.functions for n in f.nodes if arrays}
         groups = align(program.graph, reference.exported)
         count, size = self.effort.pools, self.effort.pool_size
         self.pools = pools(program, reference, groups, split, count=count, size=size) if groups else []
@@ -110,7 +113,7 @@ class Exchange:
 
     def _planned(self, rng: Generator) -> list[Experiment]:
         if not self.between:
-            return _experiments(self.groups, self.partial, self.effort, rng)
+            return _experiments(self.groups, self.partial, self.effort, self.inside, rng)
         single = [Experiment(BETWEEN, g) for g in self.movable[: self.effort.legible]]
         return [*single, Experiment(JOINT_BETWEEN, -1)] if single else []
 
@@ -189,7 +192,7 @@ class Exchange:
 
         Where no swap has ever changed the program's answer, none is sought for long.
         """
-        never = not experiment.changed.asked and experiment.unchanged.asked
+        never = not experiment.decides_by_changes and experiment.unchanged.asked
         parts: list[list[Cases]] = [[], []]
         for _ in range(1 if never else self.effort.rounds):
             missing = [w - sum(map(len, p)) for w, p in zip(want, parts, strict=True)]
@@ -198,7 +201,11 @@ class Exchange:
             swaps = self._drawn(pool, experiment, 2 * max(sum(want), 8), rng)
             if not len(swaps):
                 break
-            for part, found, room in zip(parts, cases(pool, swaps, rng), missing, strict=True):
+            drawn = cases(pool, swaps, rng)
+            if not pool.reference.behavior.is_sequence:
+                experiment.draws += sum(map(len, drawn))
+                experiment.changes += len(drawn[0])
+            for part, found, room in zip(parts, drawn, missing, strict=True):
                 if room > 0 and len(found):
                     part.append(found.take(np.arange(min(room, len(found)))))
         return [Cases.joined(p) if p else None for p in parts]
@@ -220,14 +227,20 @@ def _any_mixture(reference: Reference) -> bool:
     return isinstance(reference.behavior.domain, ProductDomain | StringsDomain)
 
 
-def _experiments(groups: Sequence[Aligned], partial: np.ndarray, effort: Effort, rng: Generator) -> list[Experiment]:
+def _experiments(
+    groups: Sequence[Aligned], partial: np.ndarray, effort: Effort, inside: Collection[str], rng: Generator
+) -> list[Experiment]:
     if not groups:
         return []
     order = rng.permutation(len(groups)).tolist()
     legible = [g for g in order if groups[g].is_legible][: effort.legible]
     heads = [g for g in order if groups[g].is_opaque_head][: effort.heads]
-    opaque = [g for g in order if not groups[g].is_legible and g not in heads][: effort.opaque]
-    single = [Experiment(kind, g) for g in sorted([*legible, *heads, *opaque]) for kind in (WHOLE, ONE_POSITION)]
+    rest = [g for g in order if not groups[g].is_legible and g not in heads]
+    called = [g for g in rest if any(n.id in inside for n in groups[g].nodes)][: effort.called]
+    opaque = [g for g in rest if g not in called][: effort.opaque]
+    single = [
+        Experiment(kind, g) for g in sorted([*legible, *heads, *called, *opaque]) for kind in (WHOLE, ONE_POSITION)
+    ]
     single = [e for e in single if e.kind == WHOLE or partial[e.group]]
     return [*single, Experiment(JOINT, -1)]
 

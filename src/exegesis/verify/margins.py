@@ -26,6 +26,31 @@ def margins(out: Float[Tensor, "k outputs"], said: Answers, readout: Readout) ->
     return readout.tolerance - (out[:, 0].double() - torch.from_numpy(said)).abs()
 
 
+DOUBT = 0.95
+"""Of differences between outputs, the share that is off by no more than what is called the doubt of a program."""
+
+
+def doubt(own: Tensor, theirs: Tensor, readout: Readout) -> float:
+    """How far a program's differences between its answer and other outputs are off from the network's, 95 times in 100.
+
+    0 where the two cannot be compared: another readout than `argmax`, a program that answers with categories.
+
+    Args:
+        own, theirs: outputs of program and network on the same inputs, [k, outputs]; the network's are scaled to fit.
+        readout: how they are read.
+    """
+    if not isinstance(readout, Argmax) or own.shape != theirs.shape or not own.is_floating_point() or own.ndim != 2:
+        return 0.0
+    among = list(readout.outputs) if readout.outputs is not None else list(range(own.shape[1]))
+    own, theirs = own[:, among].double(), theirs[:, among].double()
+    best = own.argmax(1, keepdim=True)
+    ours, others = (values.gather(1, best) - values for values in (own, theirs))
+    scale = (ours * others).sum() / (others * others).sum().clamp_min(1e-300)
+    off = (ours - scale * others).abs()
+    rival = torch.ones_like(off, dtype=torch.bool).scatter(1, best, False)
+    return float(off[rival].quantile(DOUBT)) if bool(rival.any()) else 0.0
+
+
 def _against_others(out: Tensor, said: Tensor, outputs: tuple[int, ...] | None) -> Tensor:
     competing = torch.full(out.shape[1:], outputs is None, dtype=torch.bool)
     if outputs is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from exegesis.verify.swaps import Pool, Rows, Swaps, by_position
 from exegesis.verify.ties import may_tie
 
 WHOLE, ONE_POSITION, JOINT = "whole", "one position", "joint"
+_MAX_ENTRIES = 2**26
 BETWEEN, JOINT_BETWEEN = "between positions", "joint, between positions"
 
 
@@ -70,7 +72,8 @@ def pools(
         program, reference, groups: for the pools.
         split: where inputs come from.
         count: how many pools at most.
-        size: how many inputs a pool has at most.
+        size: how many inputs a pool has at most; arrays are all of one length, and have one pool as large as the
+            others together, where memory allows.
 
     Returns:
         The pools; none where no two different inputs have the same length.
@@ -78,6 +81,7 @@ def pools(
     rows = reference.behavior.split(split)
     rng = reference.rng(f"pools {split}")
     if not isinstance(rows, SequenceSplit):
+        size = max(size, min(count * size, _most_arrays(reference)))  # as many as sequences of all lengths together
         chosen = [np.sort(rng.permutation(len(rows))[:size])] if len(rows) > 1 else []
     else:
         chosen = [np.sort(rng.permutation(of_length)[:size]) for of_length in _lengths(rows, count, rng)]
@@ -90,6 +94,12 @@ def pools(
         if len(distinct) > 1:
             found.append(Pool(program, reference, groups, rows.gather(part[distinct])))
     return found
+
+
+def _most_arrays(reference: Reference) -> int:
+    """For how many arrays everything that the network computes takes 256 MiB of floats."""
+    each = sum(math.prod(n for n in v.shape if n is not None) for v in reference.exported.values.values())
+    return _MAX_ENTRIES // max(1, each)
 
 
 def _lengths(split: SequenceSplit, count: int, rng: Generator) -> list[Rows]:
@@ -178,17 +188,18 @@ def cases(pool: Pool, swaps: Swaps, rng: Generator) -> tuple[Cases, Cases]:
     """One answer per row: where the program says something else after the swap, and where it does not.
 
     Where nothing is left to look at after a swap, the program says "none", which predicts nothing; neither does an
-    answer that hangs on how a tie is broken. Such answers are no cases.
+    answer that hangs on how a tie is broken, or is nearer to another one than the program's outputs are to the
+    network's where nothing was swapped. Such answers are no cases.
 
     Returns:
         Cases in which the answer should change, and cases of other rows, in which all answers should stay.
     """
-    said = pool.program_says(swaps)
+    said, sure = pool.program_predicts(swaps)
     before = _rows_of(pool, pool.program_says(untouched(pool, np.arange(pool.size))), swaps.base)
     changed = ~pool.reference.behavior.readout.equal(said, before)
     row_of = pool.row_of_answers(swaps)
     changed_rows = np.bincount(row_of[changed], minlength=len(swaps)) > 0
-    predicted = _defined(said)
+    predicted = _defined(said) & sure
     if may_tie(pool.program.graph):
         predicted &= pool.reference.behavior.readout.equal(said, pool.program_says(swaps, other_ties=True))
     at_changed = _one_per_row(changed & predicted, row_of, rng)

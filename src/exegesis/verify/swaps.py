@@ -8,7 +8,7 @@ from another source, so that a whole experiment is a few forward passes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,7 @@ from exegesis.runtime import batch_inputs
 from exegesis.runtime.answers import MAX_TOKENS, read_answers
 from exegesis.runtime.exported import Replace
 from exegesis.verify.alignment import Aligned, position_axis
+from exegesis.verify.margins import doubt, margins
 from exegesis.verify.network import Reference
 from exegesis.verify.places import Place
 from exegesis.verify.program import Judged
@@ -138,6 +139,31 @@ class Pool:
             expected=None,
         )
 
+    @cached_property
+    def doubt(self) -> float:
+        """How far the program's differences between outputs are off on these inputs as they are; 0 for sequences."""
+        if isinstance(self.batch, SequenceBatch):
+            return 0.0
+        exported, executor = self.reference.exported, self.program.executor
+        theirs = exported.run(self.reference.arguments(self.batch))[exported.output]
+        own = self.program.run(batch_inputs(executor, self.batch))
+        return doubt(own, theirs, self.reference.behavior.readout)
+
+    def program_predicts(self, swaps: Swaps) -> tuple[Answers, Bool[np.ndarray, " answers"]]:
+        """What the program says at the scored positions of each row, and whether it is in no doubt of that: the answer
+        is further from any other than the program's outputs are off from the network's."""
+        said: list[Answers] = []
+        sure = []
+        for part in self._chunks(swaps):
+            batch = self.rows(part.base)
+            out = self._program_output(part, batch)
+            said.append(read_answers(self.program.executor, out.numpy(), batch, self.reference.behavior.readout))
+            if self.doubt:
+                sure.append((margins(out, said[-1], self.reference.behavior.readout) > self.doubt).numpy())
+            else:
+                sure.append(np.ones(len(said[-1]), dtype=np.bool_))
+        return np.concatenate(said), np.concatenate(sure)
+
     def program_says(self, swaps: Swaps, *, other_ties: bool = False) -> Answers:
         """What the program says at the scored positions of each row, row after row.
 
@@ -189,15 +215,23 @@ class Pool:
         return max(1, _MAX_ENTRIES // max(sizes, default=1))
 
     def _chunked(self, swaps: Swaps, say: Callable[[Swaps], Answers]) -> Answers:
+        return np.concatenate([say(part) for part in self._chunks(swaps)])
+
+    def _chunks(self, swaps: Swaps) -> Iterator[Swaps]:
         step = self.at_once
         if not len(swaps):
             raise ValueError("there is no row to swap anything in")
-        parts = [say(swaps.take(np.arange(i, min(i + step, len(swaps))))) for i in range(0, len(swaps), step)]
-        return np.concatenate(parts)
+        for i in range(0, len(swaps), step):
+            yield swaps.take(np.arange(i, min(i + step, len(swaps))))
 
     def _program_chunk(self, swaps: Swaps, last: bool) -> Answers:
+        batch = self.rows(swaps.base)
+        out = self._program_output(swaps, batch, last)
+        return read_answers(self.program.executor, out.numpy(), batch, self.reference.behavior.readout)
+
+    def _program_output(self, swaps: Swaps, batch: Batch, last: bool = False) -> Tensor:
         """Variables change hands in the order of computation: one that comes later sees what changed before it."""
-        executor, batch = self.program.executor, self.rows(swaps.base)
+        executor = self.program.executor
         inputs = batch_inputs(executor, batch)
         given: dict[str, Tensor] = {}
         groups_of: dict[str, list[int]] = {}
@@ -216,8 +250,7 @@ class Pool:
             for g in groups_of.get(node.id, ()):
                 own = self._exchanged(node, own, g, swaps)
             given[node.id] = own
-        out = self.program.run(inputs, given)
-        return read_answers(executor, out.numpy(), batch, self.reference.behavior.readout)
+        return self.program.run(inputs, given)
 
     def _exchanged(self, node: Node, own: Tensor, g: int, swaps: Swaps) -> Tensor:
         """A variable of the program with the values that one group's swap gives it."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from exegesis.evidence import Bound, Claim, Measurement, Status
+from exegesis.evidence.intervals import clopper_pearson
 from exegesis.ir import Json
 from exegesis.verify.alignment import Aligned
 from exegesis.verify.picks import BETWEEN, JOINT, JOINT_BETWEEN, ONE_POSITION, WHOLE
@@ -50,6 +51,11 @@ def confidence(looks: int) -> float:
     return 1 - room
 
 
+RARELY = 0.05
+"""A swap that changes a smaller share of a program's answers is no test of where they change: the rule lets a program
+differ from its network in a hundredth of all answers, which may be most of these."""
+
+
 @dataclass
 class Experiment:
     """One kind of swap of one group (or jointly), with everything that is counted of it.
@@ -60,6 +66,7 @@ class Experiment:
         permuted, subspace, elsewhere: nulls.
         alone: the variables' own entries, where others follow them, swapped without these.
         alike: of swaps between positions, whether values that mean the same do the same wherever they come from.
+        draws, changes: over arrays, of how many swaps it is known whether the program's answer changes, and how often.
         looks: how often more cases were asked for.
         seconds: how long that took.
     """
@@ -73,6 +80,8 @@ class Experiment:
     elsewhere: Tally = field(default_factory=Tally)
     alone: Tally = field(default_factory=Tally)
     alike: Tally = field(default_factory=Tally)
+    draws: int = 0
+    changes: int = 0
     looks: int = 1
     seconds: float = 0.0
 
@@ -80,6 +89,16 @@ class Experiment:
     def is_between(self) -> bool:
         """Whether values change hands between positions."""
         return self.kind in (BETWEEN, JOINT_BETWEEN)
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether a swap changes so few of the program's answers that those may be the ones at which it is wrong."""
+        return self.draws > 0 and clopper_pearson(self.changes, self.draws, 0.9)[1] < RARELY
+
+    @property
+    def decides_by_changes(self) -> bool:
+        """Whether what counts is what the network says where the program's answer changes."""
+        return self.changed.asked > 0 and not self.is_rare
 
     @property
     def is_joint(self) -> bool:
@@ -126,7 +145,7 @@ def conclude(
             joint = measured if decides else None
             continue
         name = groups[experiment.group].name
-        if measured is not None and experiment.changed.asked:
+        if measured is not None and experiment.decides_by_changes:
             figures[experiment.kind][name] = measured
         both = unchanged.setdefault(name, Tally())
         both.right += experiment.unchanged.right
@@ -178,8 +197,14 @@ _ALIKE = "values that mean the same and do the same, from whichever position the
 def measured_of(experiment: Experiment, seed: int) -> Measurement | None:
     """The accuracy beside its nulls; how many answers stay, where none should change."""
     looks = experiment.looks
-    if not experiment.changed.asked:
+    if not experiment.decides_by_changes:
         note = "the program's answer never changes, so that what counts is whether the network's stays"
+        if experiment.changed.asked:
+            followed = f"{experiment.changed.right} of {experiment.changed.asked}"
+            note = (
+                f"the program's answer changes in {experiment.changes} of {experiment.draws} swaps only of which it is "
+                f"certain, so that what counts is whether the network's stays in the others; it follows in {followed}"
+            )
         return experiment.unchanged.measurement(_METRIC[experiment.kind], None, seed, note, looks=looks)
     named = {
         "values from another source": experiment.permuted.share,
@@ -194,7 +219,7 @@ def measured_of(experiment: Experiment, seed: int) -> Measurement | None:
 
 def _parts(experiment: Experiment, seed: int) -> list[tuple[Measurement, Tally]]:
     """What is measured of an experiment, with the counts behind it: what should change first."""
-    changes = experiment.changed.asked > 0
+    changes = experiment.decides_by_changes
     found = [(measured_of(experiment, seed), experiment.changed if changes else experiment.unchanged)]
     if changes:
         metric = f"answers that stay as the program says, {experiment.kind}"

@@ -48,9 +48,8 @@ def chains(graph: Graph) -> Mapping[str, UnitSource]:
 def split(graph: Graph, source: UnitSource, parts: Sequence[Part], joined: str) -> Graph:
     """The same program with a layer computed part by part, each a function, and joined again.
 
-    The maps that read the layer take its units in the new order. Only the whole layer is said to live in the network:
-    that is what a program that was compressed on whole inputs may be held to; how well it stands for the network when
-    single parts are exchanged is measured, not assumed.
+    The maps that read the layer take its units in the new order. Each part lives where its units do, together with what
+    follows these alone (see `ir.Site.echo`).
 
     Args:
         graph: the program.
@@ -60,11 +59,15 @@ def split(graph: Graph, source: UnitSource, parts: Sequence[Part], joined: str) 
     """
     order = np.concatenate([p.units for p in parts])
     assert sorted(order.tolist()) == list(range(source.units))
-    last = graph[source.between[-1]]
+    last, home = graph[source.between[-1]], _home(graph, source)
     nodes, tensors, functions = list[Node](), _reordered(graph, source, order), list[Function]()
     ends = []
     for part in parts:
         own = [_narrow(graph, source, n, part, tensors) for n in source.between]
+        own = [
+            replace(n, sites=_sites(graph, home, part, tensors)) if k == home else n
+            for k, n in zip(source.between, own, strict=True)
+        ]
         own[-1] = replace(own[-1], name=part.value)
         nodes += own
         ends.append(own[-1].id)
@@ -72,7 +75,7 @@ def split(graph: Graph, source: UnitSource, parts: Sequence[Part], joined: str) 
     at = _unit_axis(last)
     together = replace(last, op="component.join", inputs=tuple(ends), attrs={"axis": at}, tensors={}, name=joined)
     rest = [n for n in graph.nodes if n.id not in source.between]
-    made = graph.with_nodes([*rest, *nodes, replace(together, sites=_sites(graph, source, order))], tensors=tensors)
+    made = graph.with_nodes([*rest, *nodes, replace(together, sites=())], tensors=tensors)
     return replace(made, functions=(*graph.functions, *functions)).pruned()
 
 
@@ -80,24 +83,32 @@ def _unit_axis(node: Node) -> int:
     return 1 if len(node.type.axes) == 4 else len(node.type.axes) - 1
 
 
-def _sites(graph: Graph, source: UnitSource, order: Int[np.ndarray, " u"]) -> tuple[Site, ...]:
-    """Where the whole layer lives: the last place at which its units are still told apart."""
+def _home(graph: Graph, source: UnitSource) -> str | None:
+    """The last node of a layer that lives in the network and tells its units apart."""
     for name in reversed(source.between):
         node = graph[name]
-        at = _unit_axis(node)
-        if node.sites and _size(graph, node.type.axes[at]) == source.units:
-            return tuple(_at(s, at, order) for s in node.sites)
-    return ()
+        if node.sites and _size(graph, node.type.axes[_unit_axis(node)]) == source.units:
+            return name
+    return None
 
 
-def _at(site: Site, at: int, order: Int[np.ndarray, " u"]) -> Site:
-    """A site whose entries come in another order, where it names any."""
-    axis = site.axes[at] if at < len(site.axes) else site.axes[-1]
-    before = [number for name, number in site.index if name == axis]
-    if not before:
-        return site
-    others = tuple(pair for pair in site.index if pair[0] != axis)
-    return replace(site, index=(*others, *((axis, before[u]) for u in order.tolist())))
+def _sites(graph: Graph, home: str, part: Part, tensors: dict[str, Array]) -> tuple[Site, ...]:
+    """Where some units of a layer live."""
+    found = []
+    for site in graph[home].sites:
+        at = _unit_axis(graph[home])
+        axis = site.axes[at] if at < len(site.axes) else site.axes[-1]
+        numbers = np.array(
+            [number for name, number in site.index if name == axis] or range(_size(graph, graph[home].type.axes[at]))
+        )
+        others = tuple(pair for pair in site.index if pair[0] != axis)
+        own = replace(site, index=(*others, *((axis, int(n)) for n in numbers[part.units])))
+        if site.echo is not None:
+            own = replace(own, echo=f"{part.name}.echo")
+            rows = np.searchsorted(np.sort(numbers), np.sort(numbers[part.units]))
+            tensors[f"{part.name}.echo"] = np.ascontiguousarray(graph.tensors[site.echo][rows])
+        found.append(own)
+    return tuple(found)
 
 
 def _narrow(graph: Graph, source: UnitSource, node_id: str, part: Part, tensors: dict[str, Array]) -> Node:
@@ -209,7 +220,7 @@ def merged(graph: Graph) -> Merged:
             parts = [chain[step] for chain in chains_]
             nodes[name] = _whole(graph, parts, name, ids[step - 1] if step else None, tensors)
         carrier = _carrier(graph, chains_, ids)
-        nodes[carrier] = replace(nodes[carrier], sites=join.sites)
+        nodes[carrier] = replace(nodes[carrier], sites=_joined_sites(chains_))
         sizes = [_size(graph, c[0].type.axes[_unit_axis(c[0])]) for c in chains_]
         for chain, start, size in zip(chains_, np.cumsum([0, *sizes]), sizes, strict=False):
             members[owner[chain[0].id]] = (carrier, np.arange(start, start + size))
@@ -218,6 +229,15 @@ def merged(graph: Graph) -> Merged:
         return Merged(graph, {})
     whole = replace(graph, functions=()).with_nodes([n for k, n in nodes.items() if k not in gone], tensors=tensors)
     return Merged(whole.pruned(), members)
+
+
+def _joined_sites(parts: Sequence[Sequence[Node]]) -> tuple[Site, ...]:
+    """Where all parts of a layer live together; what follows them is left out."""
+    lives = [next((n.sites[0] for n in chain if n.sites), None) for chain in parts]
+    if None in lives:
+        return ()
+    index = tuple(pair for site in lives if site is not None for pair in site.index)
+    return tuple(replace(site, index=index, echo=None) for site in lives[:1] if site is not None)
 
 
 def _chain(graph: Graph, end: str, owner: Mapping[str, str]) -> list[Node]:
