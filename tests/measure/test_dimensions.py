@@ -68,7 +68,7 @@ def test_lesions_grow_and_the_important_units_are_found() -> None:
         network[2].weight[:, 5:] *= 1e-4  # type: ignore[operator,index]
     units, _ = made(network, 6)
     assert set(np.argsort(importance(units))[-5:]) <= set(range(5)) | {int(np.argsort(importance(units))[-5])}
-    found = redundancy(units, seeds=4)
+    found = redundancy(units, importance(units), seeds=4)
     assert found.units == 30
     assert found.tolerated[1] <= found.tolerated[0] <= found.tolerated[2]
     assert found.tolerated_ordered >= 24 > found.tolerated[0]

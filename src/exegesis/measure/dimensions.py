@@ -13,7 +13,7 @@ the first k directions the projection is P = C^½ U Uᵀ C^-½, which leaves the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ class Dimension:
     Attributes:
         layer: its number.
         node: the node that carries it.
-        kind: dense, conv or recurrent.
+        kind: dense, conv, recurrent, or stream: what is read of a residual stream at one place.
         units: how many units it has.
         varying: directions of largest variance that hold 95 % of it.
         ablation: directions needed when all others are put at their mean.
@@ -54,7 +54,10 @@ class Dimension:
 
 
 def dimensions(graph: Graph, bench: Bench, *, target: float = 0.99, seed: int = 0) -> tuple[Dimension, ...]:
-    """The effective dimension of every layer of neurons, channels or states on a bench; heads are left out.
+    """The effective dimension of every layer of neurons, channels or states, and of every place of a residual stream
+    over sequences, on a bench; heads are left out.
+
+    At a place of a residual stream, its readers see the change; what later places sum up is not touched.
 
     Args:
         graph: the lifted network.
@@ -63,7 +66,21 @@ def dimensions(graph: Graph, bench: Bench, *, target: float = 0.99, seed: int = 
         seed: of the probes and of who is swapped with whom.
     """
     layers = [layer for layer in Layers.of(graph) if layer.kind != "heads"]
-    return tuple(_dimension(graph, bench, layer, target, seed) for layer in layers)
+    found = [_dimension(graph, bench, layer, target, seed) for layer in layers]
+    found += [replace(_dimension(graph, bench, place, target, seed), kind="stream") for place in places(graph)]
+    position = {n.id: k for k, n in enumerate(graph.nodes)}
+    return tuple(sorted(found, key=lambda d: position[d.node]))
+
+
+def places(graph: Graph) -> tuple[Layer, ...]:
+    """The sums of a residual stream over sequences that anything but another sum reads, as layers without a number."""
+    found = []
+    for node in graph.nodes:
+        size = graph.axes[node.type.axes[-1]].size if node.type.axes and node.type.axes[-1] in graph.axes else None
+        read = any(u.op != "component.add" for u in graph.users(node.id))
+        if node.op == "component.add" and "state" not in node.attrs and len(node.type.axes) == 3 and size and read:
+            found.append(Layer(-1, (node.id,), "dense", size, node.type.axes[-1], (), ()))
+    return tuple(found)
 
 
 def _dimension(graph: Graph, bench: Bench, layer: Layer, target: float, seed: int) -> Dimension:

@@ -37,11 +37,14 @@ class Redundancy:
     tolerated_ordered: float
 
 
-def redundancy(units: Units, *, drop: float = 0.05, seeds: int = 5, seed: int = 0) -> Redundancy:
+def redundancy(
+    units: Units, alone: Float[np.ndarray, " total"], *, drop: float = 0.05, seeds: int = 5, seed: int = 0
+) -> Redundancy:
     """Lesions growing sets of units.
 
     Args:
         units: the network over a split.
+        alone: what the lesion of each unit alone does, as `importance` gives it.
         drop: share of answers that may change.
         seeds: how many random orders.
         seed: of these.
@@ -49,18 +52,18 @@ def redundancy(units: Units, *, drop: float = 0.05, seeds: int = 5, seed: int = 
     places = np.array([(layer.index, u) for layer in units.layers for u in range(layer.units)])
     sizes = [max(1, round(f * len(places))) for f in FRACTIONS]
     orders = [np.random.default_rng([seed, k]).permutation(len(places)) for k in range(seeds)]
-    orders.append(np.argsort(importance(units), kind="stable"))
+    orders.append(np.argsort(alone, kind="stable"))
     lesions = [_lesion(places[order[:size]]) for order in orders for size in sizes]
     kept = units.kept(lesions).reshape(len(orders), len(sizes))
-    tolerated = [_tolerated(kept[k], sizes, drop) for k in range(seeds)]
+    lost = [tolerated(kept[k], sizes, drop) for k in range(seeds)]
     return Redundancy(
         units=len(places),
         fractions=FRACTIONS,
         random=tuple(tuple(float(v) for v in row) for row in kept[:-1]),
         ordered=tuple(float(v) for v in kept[-1]),
         drop=drop,
-        tolerated=(float(np.mean(tolerated)), min(tolerated), max(tolerated)),
-        tolerated_ordered=_tolerated(kept[-1], sizes, drop),
+        tolerated=(float(np.mean(lost)), min(lost), max(lost)),
+        tolerated_ordered=tolerated(kept[-1], sizes, drop),
     )
 
 
@@ -83,7 +86,7 @@ def _lesion(places: Int[np.ndarray, "k two"]) -> Lesion:
     return Lesion({int(layer): places[places[:, 0] == layer, 1] for layer in np.unique(places[:, 0])})
 
 
-def _tolerated(kept: Float[np.ndarray, " f"], sizes: Sequence[int], drop: float) -> float:
+def tolerated(kept: Float[np.ndarray, " f"], sizes: Sequence[int], drop: float) -> float:
     """How many units can go before answers drop by more than so much, between the measured sizes by interpolation."""
     below = np.flatnonzero(kept < 1 - drop)
     if not len(below):

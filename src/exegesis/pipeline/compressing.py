@@ -14,9 +14,10 @@ from exegesis.ir import Graph, InputError, price
 from exegesis.ir.progress import Progress, Silent
 from exegesis.measure import Bench, Units
 from exegesis.measure.dimensions import dimensions
-from exegesis.measure.redundancy import redundancy
-from exegesis.passes.compressing.maps import maps_of
+from exegesis.measure.families import families
+from exegesis.measure.redundancy import importance, redundancy
 from exegesis.pipeline.compressing_arrays import ArrayCurve, Made, undominated
+from exegesis.pipeline.compressing_sequences import SequenceCurve
 from exegesis.pipeline.compression import Compression, Point
 from exegesis.pipeline.decompile import ARRAY_BATCH, prepare
 from exegesis.runtime import Network
@@ -40,8 +41,9 @@ def compress(
 ) -> Compression:
     """How far a network can be compressed before a behaviour suffers.
 
-    Nothing is trained: units are dropped, and weights rounded, with least squares on the network's own values making up
-    for what is lost (see `exegesis.passes.compressing`).
+    Nothing is trained: units (of sequence networks also heads, and directions of the residual stream) are dropped, and
+    weights rounded, with least squares on the network's own values making up for what is lost (see
+    `exegesis.passes.compressing`).
 
     Args:
         network: a module, a Hugging Face folder, an ONNX file, `file.py:function`, or `zoo:name`.
@@ -65,14 +67,14 @@ def compress(
     if retrain and signal.is_sequence:
         raise InputError("Only programs over arrays are trained again; this behaviour is over sequences.")
     floors = sorted(floors, reverse=True)
-    watch.stage("compress", (1 + retrain) * len(floors) + 2 if maps_of(graph) and not signal.is_sequence else 2)
+    watch.stage("compress", (1 + retrain) * len(floors) + 2)
     notes: list[str] = []
-    best: list[Made] = []
     again: list[Made] = []
+    test = _test_bench(graph, signal)
     if signal.is_sequence:
-        notes.append("the curve of description length is for networks over arrays; for this one units are looked at")
+        best = undominated(SequenceCurve(graph, setting, test, watch, notes).made(floors))
     else:
-        curve = ArrayCurve(graph, setting, _test_bench(graph, signal), watch, notes)
+        curve = ArrayCurve(graph, setting, test, watch, notes)
         best = undominated(curve.made(floors))
         again = undominated(curve.trained_again(floors, seed)) if retrain else []
     some = _some(setting.held.split, seed)
@@ -81,7 +83,10 @@ def compress(
     layers = dimensions(graph, bench, seed=seed)
     watch.pass_done("dimensions", ", ".join(f"{d.node} {d.interchange} of {d.units}" for d in layers))
     watch.pass_started("lesions")
-    lost = redundancy(Units.of(graph, signal.readout, some), drop=drop, seed=seed)
+    units = Units.of(graph, signal.readout, some)
+    alone = importance(units)
+    lost = redundancy(units, alone, drop=drop, seed=seed)
+    kinds = families(units, alone, drop=drop, seed=seed)
     watch.pass_done("lesions", f"{lost.tolerated[0]:.0f} of {lost.units} random units can go")
     return Compression(
         start.network.name,
@@ -91,6 +96,7 @@ def compress(
         tuple(p for p, _ in best),
         layers,
         lost,
+        kinds,
         bench.n,
         tuple(notes),
         seed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -78,12 +78,8 @@ class ArrayCurve:
             self.watch.pass_started(f"keep {floor:.1%}, trained")
             tolerance, scale = self._found[floor]
             begin = SCALES.index(scale)
-            other, _, held = strongest(
-                SCALES[begin : begin + COARSER],
-                lambda s, t=tolerance: self._retrained(t, s, seed),
-                self.setting.held,
-                floor,  # type: ignore[misc]
-            )
+            again = partial(self._retrained, tolerance, seed)
+            other, _, held = strongest(SCALES[begin : begin + COARSER], again, self.setting.held, floor)
             if other is None:
                 self.notes.append(f"trained again, no program keeps {floor:.1%} of the answers")
                 self.watch.pass_done(f"keep {floor:.1%}, trained", "not found")
@@ -93,7 +89,7 @@ class ArrayCurve:
             found.append((point, other))
         return found
 
-    def _retrained(self, tolerance: float, scale: float, seed: int) -> Graph:
+    def _retrained(self, tolerance: float, seed: int, scale: float) -> Graph:
         return retrained(self._quantiser(tolerance).at(scale), self.graph, self.setting.fit, seed)
 
     def _at(self, tolerance: float) -> Graph:

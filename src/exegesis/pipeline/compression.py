@@ -9,6 +9,7 @@ from typing import Any
 
 from exegesis.ir import Graph, InputError
 from exegesis.measure.dimensions import Dimension
+from exegesis.measure.families import Family
 from exegesis.measure.redundancy import Redundancy
 
 OTHER_NETWORKS = (
@@ -58,6 +59,7 @@ class Compression:
         points: compressed programs that none of the others beats in both length and faithfulness, longest first.
         layers: effective dimensions.
         redundancy: what lesions of units do.
+        families: kinds of parts (heads, neurons, channels, edges): how many must stay, how many random ones can go.
         rows: how many inputs (answers) dimensions and lesions were measured on.
         notes: what was left out, and why.
         seed: of everything that was drawn.
@@ -75,6 +77,7 @@ class Compression:
     points: tuple[Point, ...]
     layers: tuple[Dimension, ...]
     redundancy: Redundancy
+    families: tuple[Family, ...]
     rows: int
     notes: tuple[str, ...]
     seed: int
@@ -96,6 +99,7 @@ class Compression:
         record["points"] = [asdict(p) for p in self.points]
         record["retrained"] = {"what": OTHER_NETWORKS, "points": [asdict(p) for p in self.retrained]}
         record["layers"] = [asdict(d) for d in self.layers]
+        record["families"] = [asdict(f) for f in self.families]
         record["redundancy"] = asdict(self.redundancy)
         return json.dumps(record, indent=1)
 

@@ -8,11 +8,17 @@ from typing import Any
 Command = Callable[..., Any]
 
 
-def test_json_and_a_picture_of_a_transformer(exegesis: Command, tmp_path: Path) -> None:
+def test_the_curve_of_a_transformer(exegesis: Command, tmp_path: Path) -> None:
     record = json.loads(exegesis("compress", "zoo:majority", "--json", "--plot", tmp_path / "curve.svg").out)
-    assert record["points"] == []
-    assert "networks over arrays" in record["notes"][0]
-    assert record["redundancy"]["units"] == 1
+    longest = record["points"][0]
+    assert longest["held"] > 0.99
+    assert longest["share"] < 0.1
+    assert longest["directions"] < 32
+    assert (longest["heads"], longest["entries"]) == (1, None)
+    assert [d["kind"] for d in record["layers"]] == ["stream", "stream"]
+    assert [f["kind"] for f in record["families"]] == ["heads", "edges"]
+    assert record["families"][1]["mean"] < record["families"][1]["parts"]  # not every edge is needed
+    assert record["retrained"]["points"] == []
     assert (tmp_path / "curve.svg").read_text().startswith("<?xml")
     assert "exegesis compress zoo:digits" in exegesis("compress", "--help").out
 

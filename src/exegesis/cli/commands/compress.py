@@ -34,8 +34,8 @@ def compress(
     """How far a network can be compressed before a behaviour suffers.
 
     Prints the shortest programs that keep a given share of the answers, how many directions of each layer the
-    behaviour needs, and how many units can be lesioned before answers change. Nothing is trained. Transformers have
-    their units looked at; the curve of description length is for networks over arrays.
+    behaviour needs, how many heads, neurons, channels and edges must stay, and how many random ones can be lesioned
+    before answers change. Nothing is trained, unless `--retrain` asks for networks that were; they are told apart.
 
     ```sh
     exegesis compress zoo:digits
@@ -89,6 +89,7 @@ def show(console: Console, found: Compression) -> None:
         f"{len(lost.random)} orders); {lost.tolerated_ordered:.0f} when the least important go first.",
         highlight=False,
     )
+    console.print(_families(found))
     for note in found.notes:
         console.print(f"Note: {note}.", highlight=False)
     console.print(f"{found.seconds:.1f} s", highlight=False)
@@ -97,9 +98,25 @@ def show(console: Console, found: Compression) -> None:
 def _points(points: Sequence[Point]) -> Table:
     from rich.table import Table
 
-    table = Table("asked to keep", "bits", "of the lifted", "numbers", "units", "inputs", "held out", "test", box=None)
+    counted = {"heads": "heads", "units": "units", "entries": "inputs", "directions": "directions"}
+    counted = {k: v for k, v in counted.items() if getattr(points[0], k) is not None}
+    table = Table("asked to keep", "bits", "of the lifted", "numbers", *counted.values(), "held out", "test", box=None)
     for p in points:
         test = "" if p.test is None else f"{p.test:.2%} (> {p.test_lower:.2%})"
-        row = (f"{p.floor:.1%}", f"{p.bits:,.0f}", f"{p.share:.2%}", f"{p.numbers:,}", f"{p.units:,}")
-        table.add_row(*row, f"{p.entries:,}", f"{p.held:.2%}", test)
+        row = (f"{p.floor:.1%}", f"{p.bits:,.0f}", f"{p.share:.2%}", f"{p.numbers:,}")
+        table.add_row(*row, *(f"{getattr(p, k):,}" for k in counted), f"{p.held:.2%}", test)
+    return table
+
+
+def _families(found: Compression) -> Table:
+    from rich.table import Table
+
+    first = found.families[0]
+    must = f"must stay for {first.target:.0%}: resampled"
+    table = Table(
+        "parts", "there are", must, "at their mean", "zero", f"random ones that can go ({first.drop:.0%})", box=None
+    )
+    for f in found.families:
+        counts = (str(v) for v in (f.parts, f.resample, f.mean, f.zero))
+        table.add_row(f.kind, *counts, f"{f.random[0]:.0f} ({f.random[1]:.0f} to {f.random[2]:.0f})")
     return table

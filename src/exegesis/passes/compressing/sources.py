@@ -140,7 +140,7 @@ def _without_units(graph: Graph, source: UnitSource, kept: Bool[np.ndarray, " un
     nodes = []
     for node in graph.nodes:
         if node.id in source.between:
-            at = len(node.type.axes) - 1 if len(node.type.axes) == 2 else 1
+            at = 1 if len(node.type.axes) == 4 else len(node.type.axes) - 1  # channels of pictures come first
             flat = node.op == "component.flatten"
             size = _size(node.type.axes[at], graph)
             assert size is not None

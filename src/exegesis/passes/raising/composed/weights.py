@@ -86,8 +86,8 @@ def read_and_given(bench: Bench, graph: Graph, weights: Sequence[Weight]) -> Map
 
 
 def _rows(values: Array) -> Array:
-    """[b, s, …] → [b · s, numbers at a position]."""
-    return values.reshape(values.shape[0] * values.shape[1], -1)
+    """[b, s, d] or [b, s, h, e] → [b · s, numbers at a position]; [b, d] as it is, where positions were joined."""
+    return values.reshape(-1, int(np.prod(values.shape[min(values.ndim - 1, 2) :])))
 
 
 def moments(read: Array, given: Array) -> Moments:
