@@ -73,3 +73,39 @@ def test_few_arrays_are_mixed_and_many_are_not() -> None:
     assert mixed.max() <= fit.x[:20].max()
     many = ArraySplit("train", np.zeros((7000, 2), np.uint8))
     assert [len(s) for s in array_rows(many, seed=0)] == [FIT_ROWS, HELD_ROWS]
+
+
+def test_every_other_image_moves_by_a_pixel_of_twenty_eight_and_tables_do_not() -> None:
+    """The reference: scipy's interpolation, from the angles that explain the first row of each image best."""
+    from scipy.ndimage import gaussian_filter, shift
+    from scipy.optimize import minimize_scalar
+
+    from exegesis.behavior import ArraySplit
+    from exegesis.pipeline.rows import array_rows
+
+    rng = np.random.default_rng(0)
+    blobs = gaussian_filter(rng.random((60, 2, 20, 28), dtype=np.float32), (0, 0, 2, 2))
+    split = ArraySplit("train", blobs / blobs.max())
+    given = {tuple(r) for r in split.x.reshape(60, -1).tolist()}
+    fit, _ = array_rows(split, seed=3)
+    natural = fit.x[:40]
+    stays = np.array([tuple(r) in given for r in natural.reshape(40, -1).tolist()])
+    assert stays.tolist() == [True, False] * 20
+    again, _ = array_rows(split, seed=3)
+    np.testing.assert_array_equal(again.x, fit.x)
+    for image in natural[1:7:2]:
+        origin = min(split.x, key=lambda x: float(((x - image) ** 2).sum()))
+
+        def moved(angle: float, origin: np.ndarray = origin) -> np.ndarray:
+            by = (0, np.sin(angle), np.cos(angle))
+            return np.asarray(shift(origin, by, order=1, mode="nearest"))
+
+        def off(angle: float, image: np.ndarray = image, moved: Any = moved) -> float:
+            return float(((moved(angle) - image) ** 2).sum())
+
+        start = min(np.linspace(0, 2 * np.pi, 64), key=off)
+        best = minimize_scalar(off, bounds=(start - 0.1, start + 0.1), method="bounded", options={"xatol": 1e-7})
+        np.testing.assert_allclose(moved(best.x), image, atol=1e-4)
+    table = ArraySplit("train", rng.random((6000, 28), dtype=np.float32))
+    kept, _ = array_rows(table, seed=3)
+    assert {tuple(r) for r in kept.x.tolist()} <= {tuple(r) for r in table.x.tolist()}

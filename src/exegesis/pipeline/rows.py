@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from exegesis.behavior import ArraySplit, Behavior, ProductDomain, SequenceSplit, StringsDomain, domain_split
 from exegesis.ir import InputError
@@ -19,6 +19,8 @@ FIT_ROWS = 4_000
 HELD_ROWS = 2_000
 FEWEST_ROWS = 20
 MIXTURES = 4
+_IMAGES = 4  # axes: which, channel, row, column
+MOVED = 1 / 28  # of the width: a pixel of a small picture
 
 
 def array_rows(split: ArraySplit, seed: int) -> tuple[ArraySplit, ArraySplit]:
@@ -31,7 +33,35 @@ def array_rows(split: ArraySplit, seed: int) -> tuple[ArraySplit, ArraySplit]:
     order = np.random.default_rng(seed).permutation(len(split))
     fit = min(FIT_ROWS, len(split) * 2 // 3)
     first, second = split.select(np.sort(order[:fit])), split.select(np.sort(order[fit : fit + HELD_ROWS]))
+    first, second = (_every_other_moved(part, seed + k) for k, part in enumerate((first, second)))
     return _with_mixtures(first, FIT_ROWS, seed), _with_mixtures(second, HELD_ROWS, seed + 1)
+
+
+def _every_other_moved(split: ArraySplit, seed: int) -> ArraySplit:
+    """Every other image `[c, h, w]` moved by `MOVED` of its width, in any direction; other arrays as they are.
+
+    A network that was trained on these very images is surer of them than of new ones, and so it hesitates about as
+    often on images that moved (see docs/decisions/0018).
+    """
+    if split.x.ndim != _IMAGES:
+        return split
+    x = split.x.copy()
+    angle = 2 * np.pi * np.random.default_rng([seed, 11]).random(len(x[1::2]))
+    for axis, share in ((2, np.sin(angle)), (3, np.cos(angle))):
+        x[1::2] = _moved(x[1::2], MOVED * x.shape[3] * share, axis)
+    return ArraySplit(split.name, x)
+
+
+def _moved(x: Float[np.ndarray, "n c h w"], by: Float[np.ndarray, " n"], axis: int) -> Float[np.ndarray, "n c h w"]:
+    """Every image moved along an axis by a number of pixels of its own, edges repeated, between pixels linearly."""
+    last = x.shape[axis] - 1
+    at = np.clip(np.arange(last + 1) - by[:, None], 0, last)
+    at = np.expand_dims(at, [k for k in range(1, x.ndim) if k != axis])
+    low = np.floor(at).astype(np.int64)
+    share = (at - low).astype(x.dtype)
+    near, far = (np.take_along_axis(x, k, axis) for k in (low, np.minimum(low + 1, last)))
+    found: Float[np.ndarray, "n c h w"] = (1 - share) * near + share * far
+    return found
 
 
 def _with_mixtures(split: ArraySplit, wanted: int, seed: int) -> ArraySplit:
