@@ -32,8 +32,8 @@ nodes read is paid once, by the first.
 
 Tensors are opaque at every level, and so is the structure of nodes below the symbolic level: nobody explained them.
 A weight that counts steps (`attrs["step"]`; `attrs["steps"]` of a recurrent layer) is shorter than the reals it came
-from and no clearer: what is *unread* of it is each number that is not zero, at the 32 bits that it had. The legible share
-counts what is unread: rounding saves bits and explains nothing, numbers that became zero are gone.
+from and no clearer: what is *unread* of it is each number that is not zero, at the 32 bits that it had. The legible
+share counts what is unread: rounding saves bits and explains nothing, numbers that became zero are gone.
 Names, documentation, provenance and alignments are free, since a program computes the same without them. This is the
 model part of a two-part code (minimum description length; Rissanen 1978, "Modeling by shortest data description").
 """

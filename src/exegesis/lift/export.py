@@ -18,7 +18,7 @@ from exegesis.lift.bench import Size
 from exegesis.lift.errors import LiftError
 from exegesis.runtime.exported import quiet
 from exegesis.runtime.network import output_tensor
-from exegesis.runtime.tracing import tracing
+from exegesis.runtime.tracing import tracing, with_torchs_layers
 
 Example = Mapping[str, Tensor] | tuple[Tensor, ...]
 
@@ -167,7 +167,7 @@ def _export_once(wrapped: Outputs, arguments: Sequence[Argument], axes: tuple[in
     examples = tuple(_varied(a, axes, _odd_batch(wrapped, arguments)) for a in arguments)
     with tracing(wrapped.network, examples):
         program = torch.export.export(wrapped, examples, dynamic_shapes={"args": dynamic}, strict=False)
-    return program.run_decompositions({}) if _writes(program) else program
+    return with_torchs_layers(program.run_decompositions({}) if _writes(program) else program)
 
 
 def _writes(program: ExportedProgram) -> bool:

@@ -13,7 +13,6 @@ from exegesis.lift.bench import Bench, Cell, Ref, Reference, Shape, Size, substi
 from exegesis.lift.errors import LiftError
 from exegesis.lift.evaluate import compute
 from exegesis.lift.export import Exported, as_size
-from exegesis.runtime.tracing import NAMESPACE
 
 _COPIES = ("alias", "clone", "contiguous", "detach", "detach_", "lift_fresh_copy", "lift_fresh")
 _CASTS = ("to", "_to_copy", "type_as")
@@ -125,8 +124,6 @@ def _put(bench: Bench, node: fx.Node, same: Mapping[str, Any]) -> Any:
     args = tuple(known(a) for a in node.args)
     kwargs = {k: known(v) for k, v in node.kwargs.items()}
     target: Callable[..., Any] = node.target  # type: ignore[assignment]
-    if getattr(target, "namespace", None) == NAMESPACE:  # a recurrent layer that was kept whole is torch's own
-        target = getattr(torch.ops.aten, _name(target)).input
     op = _op(target, node.name)
     if op in ("aten.view.default", "aten._unsafe_view.default"):  # copies that made a view possible are left out
         op, target = "aten.reshape.default", torch.ops.aten.reshape.default

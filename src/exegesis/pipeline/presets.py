@@ -17,12 +17,14 @@ from exegesis.passes.raising.align_variables import AlignVariables
 from exegesis.passes.raising.composed.round_rest import RoundRest
 from exegesis.passes.raising.locate_conditions import LocateConditions
 from exegesis.passes.raising.raise_arithmetic import RaiseArithmetic
+from exegesis.passes.raising.raise_automata import RaiseAutomata
 from exegesis.passes.raising.raise_heads import RaiseHeads
 from exegesis.passes.raising.raise_layers import RaiseLayers
 from exegesis.passes.raising.raise_properties import RaiseProperties
 from exegesis.passes.raising.raise_readout import RaiseReadout
 
 STANDARD: tuple[Pass, ...] = (
+    RaiseAutomata(),  # recurrent layers whose states are few become an automaton
     RaiseArithmetic(),  # a network that computes in a group becomes waves or motions, as a whole
     RaiseProperties(),  # one that answers a known question becomes a program whose variables were found inside
     FoldNorms(),  # affine parts of norms go into the maps that read them

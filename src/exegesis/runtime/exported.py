@@ -22,7 +22,7 @@ from torch.export import Dim, ExportedProgram
 
 from exegesis.ir import InputError
 from exegesis.runtime.network import Network, output_tensor
-from exegesis.runtime.tracing import tracing
+from exegesis.runtime.tracing import tracing, with_torchs_layers
 
 Replace: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -277,7 +277,8 @@ def _export(network: Network, example: Mapping[str, Tensor]) -> ExportedProgram:
             dynamic = tuple({axis: Dim.AUTO for axis in axes if axis in _varying(value)} for value in inputs)
             try:
                 with tracing(network.module, inputs):
-                    return torch.export.export(wrapped, inputs, dynamic_shapes={"args": dynamic}, strict=False)
+                    program = torch.export.export(wrapped, inputs, dynamic_shapes={"args": dynamic}, strict=False)
+                return with_torchs_layers(program)
             except Exception as error:
                 failure = failure or error
     reason = (str(failure).strip() or type(failure).__name__).splitlines()[0].strip()

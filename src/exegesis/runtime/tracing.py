@@ -2,8 +2,8 @@
 
 Three things would fix a size for good while a network is traced. `len(x)` must be a number in Python, so the networks'
 own code gets a `len` that gives a symbol for tensors. Recurrent layers are traced step by step, so that a layer that
-reads tokens of any length would be fixed to that of the example: such a layer is one operator of the export instead,
-which calls torch's own. And an einsum of three values or more fixes them all: it is taken pair by pair.
+reads tokens of any length would be fixed to that of the example: such a layer is one operator while it is traced, and
+torch's own in what comes out. And an einsum of three values or more fixes them all: it is taken pair by pair.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 from torch.overrides import TorchFunctionMode
 
 RECURRENT = ("gru", "lstm", "rnn_tanh", "rnn_relu")
@@ -35,6 +36,15 @@ def tracing(network: nn.Module, examples: Iterable[Tensor]) -> Iterator[None]:
     ids = any(not x.is_floating_point() and x.ndim == 2 for x in examples)
     with _open_lengths(network), _Traced(whole_layers=ids):
         yield
+
+
+def with_torchs_layers(program: ExportedProgram) -> ExportedProgram:
+    """An export in which recurrent layers that stayed whole are torch's operators (the same object)."""
+    for node in program.graph.nodes:
+        target: Any = node.target
+        if isinstance(target, torch._ops.OpOverload) and target.namespace == NAMESPACE:
+            node.target = getattr(torch.ops.aten, target._schema.name.split("::")[-1]).input
+    return program
 
 
 @contextmanager
