@@ -12,6 +12,7 @@ from exegesis.ir import Graph, Node
 
 _FORMULA = re.compile(r"\w\b\s*[^\w\s]")
 _PLAIN = frozenset({"symbolic.width"})  # what is counted says as much as one sentence
+_UNITS = {"hidden": "unit", "feature": "entry"}  # what one entry of an axis is called
 MANY = 12  # entries of an axis that are listed one by one
 
 
@@ -66,7 +67,8 @@ def places(nodes: Iterable[Node]) -> str:
             if site.label:
                 labels[site.label] = None
                 continue
-            axes = found.setdefault(site.module or site.value, {})
+            follows = ", with what repeats them" if site.echo else ""
+            axes = found.setdefault(f"{site.module or site.value}{follows}", {})
             for axis, k in site.index:
                 if k not in axes.setdefault(axis, []):
                     axes[axis].append(k)
@@ -91,10 +93,13 @@ def _place(module: str, axes: dict[str, list[int]]) -> str:
 
 
 def _entries(axis: str, ks: list[int]) -> str:
-    """`heads 0, 3`, or `141 entries of hidden (2, 3, 5, …)` where there are many."""
+    """`heads 0, 3`, or `141 units (2, 3, 5, …)` where there are many."""
+    plain = axis.rstrip("0123456789").rstrip("_")
+    word = _UNITS.get(plain, plain)
+    words = word if len(ks) == 1 else f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
     if len(ks) > MANY:
-        return f"{len(ks)} entries ({', '.join(map(str, ks[:3]))}, …) of {axis}"
-    return f"{axis}{'s' if len(ks) > 1 else ''} {', '.join(map(str, ks))}"
+        return f"{len(ks)} {words} ({', '.join(map(str, ks[:3]))}, …)"
+    return f"{words} {', '.join(map(str, ks))}"
 
 
 def _safe(text: str) -> str:

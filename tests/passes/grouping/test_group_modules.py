@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -68,9 +67,10 @@ def setting_of(network: nn.Module, shape: tuple[int, ...], n: int = 400) -> tupl
     return graph, Setting(fit, held, Argmax(), 0, None, graph)
 
 
-def planted_units(doc: str) -> list[str]:
-    """Units that a function says to live in."""
-    return re.findall(r"\d+", doc.rsplit("In the network: ", 1)[1].split(" of ")[0])
+def planted_units(graph: Graph, function: str) -> list[int]:
+    """Units of the network that a function is said to live in."""
+    (inside,) = (f.nodes for f in graph.functions if f.name == function)
+    return [number for n in inside for site in graph[n].sites for _, number in site.index]
 
 
 def logits(graph: Graph, x: np.ndarray) -> np.ndarray:
@@ -101,7 +101,8 @@ def test_modules_hold_the_planted_units_and_their_names_hold(planted: tuple[Grap
     named = {m["name"]: m for m in after.meta["modules"]["modules"]}
     for c in range(CLASSES):
         found = next(m for name, m in named.items() if name.startswith("for ") and str(c) in name)
-        units = [int(u) for f in after.functions if f.name in found["functions"] for u in planted_units(f.doc)]
+        units = [u for name in found["functions"] for u in planted_units(after, name)]
+        assert len(units) >= UNITS // CLASSES
         of_class = {u * CLASSES // UNITS for u in units}
         assert c in of_class
         assert len(of_class) == found["name"].count(",") + 1  # units of no other class

@@ -40,6 +40,7 @@ from exegesis.passes.compressing.maps import OPS
 from exegesis.passes.compressing.sources import UnitSource
 from exegesis.passes.grouping.pictures import Pictures
 from exegesis.passes.grouping.splitting import Part, chains, layer_functions, split
+from exegesis.passes.grouping.telling import Telling, tellings
 from exegesis.passes.grouping.words import Card, InNetwork, layer_doc, part_doc
 from exegesis.passes.manager import Attempt, Guarantee, Outcome, Setting
 
@@ -144,13 +145,13 @@ class GroupModules:
             units = Units.of(graph, setting.readout, _some(setting.fit.split, self.rows))
             kept = Pictures.of(units)
             docs, records = {}, []
-            for layer in units.layers:
-                if len(layer.nodes) > 1:
-                    continue
-                strength = kept.strength(layer.index)
-                chosen = np.sort(np.argsort(-strength)[:MOST_UNITS])
+            layers = [layer for layer in units.layers if len(layer.nodes) == 1]
+            strongest = [np.sort(np.argsort(-kept.strength(k.index))[:MOST_UNITS]) for k in layers]
+            singles = [[{k.index: np.array([u])} for u in c] for k, c in zip(layers, strongest, strict=True)]
+            said = _told(graph, setting, singles)
+            for layer, chosen, told in zip(layers, strongest, said, strict=True):
                 lost = effects(units, [Lesion({layer.index: [int(u)]}, "zero") for u in chosen])
-                docs[layer.node] = layer_doc(layer, lost, chosen, _labels(graph, setting))
+                docs[layer.node] = layer_doc(layer, lost, chosen, _labels(graph, setting), told)
                 order = chosen[np.argsort(-lost.lost, kind="stable")]
                 records.append(
                     {
@@ -223,9 +224,11 @@ def _cards(
         card = Card.of(module, role.get(module.name), name.get(module.name), labels, taken)
         taken.append(card.slug)
         cards.append(replace(card, there=there[i] if there else None))
+    said = _told(graph, setting, [[m.hidden] for m in modules])
     return [
         replace(
             c,
+            concept="" if (told := said[i]) is None else told.says(),
             reads=_named(flows[i][0], cards, i),
             feeds=_named(flows[i][1], cards, i),
             answers=tuple((labels[k], s) for k, s in flows[i][2]),
@@ -233,6 +236,12 @@ def _cards(
         )
         for i, c in enumerate(cards)
     ]
+
+
+def _told(graph: Graph, setting: Setting, groups: Sequence[Sequence[Members]]) -> list[Telling | None]:
+    """The concept that each group of units tells best, where it tells one."""
+    assert isinstance(setting.fit.split, ArraySplit)
+    return tellings(graph, setting.readout, setting.fit.split, _labels(graph, setting), groups, setting.seed)
 
 
 def _named(shares: Float[np.ndarray, " m"], cards: Sequence[Card], own: int) -> tuple[tuple[str, float], ...]:
@@ -291,10 +300,7 @@ def _in_network(graph: Graph, setting: Setting, units: Units, modules: Sequence[
     members = [{places[k]: numbers[k][u] for k, u in m.hidden.items()} for m in modules]
     lost = [1 - row for row in effects(there, [Lesion(m, "zero") for m in members]).by_class]
     swaps = [_same_when_swapped(units, m.hidden, there, t) for m, t in zip(modules, members, strict=True)]
-    where = [{k: tuple(int(n) for n in numbers[k][u]) for k, u in m.hidden.items()} for m in modules]
-    modules_at = {k: (setting.network[there.layers[places[k]].node].sites or (None,))[0] for k in places}
-    names = {k: "" if s is None else s.module or s.value for k, s in modules_at.items()}
-    return [InNetwork(w, names, row, share) for w, row, share in zip(where, lost, swaps, strict=True)]
+    return [InNetwork(row, share) for row, share in zip(lost, swaps, strict=True)]
 
 
 def _numbers(graph: Graph, layer: Layer) -> list[int]:
@@ -332,9 +338,9 @@ def _with_parts(
     graph: Graph, source: UnitSource, layer: int, modules: Sequence[Module], cards: Sequence[Card], depth: int
 ) -> Graph:
     """The program with one layer computed module by module."""
-    what = "features" if depth == 1 else f"features_{layer + 1}"
+    what, at = ("features", "") if depth == 1 else (f"features_{layer + 1}", f"_in_{layer + 1}")
     parts = [
-        Part(f"{what}_of_{c.slug}", m.hidden[layer], f"by_{c.slug}", part_doc(c, layer))
+        Part(f"{what}_of_{c.slug}", m.hidden[layer], f"by_{c.slug}{at}", part_doc(c, layer))
         for c, m in zip(cards, modules, strict=True)
         if layer in m.hidden
     ]

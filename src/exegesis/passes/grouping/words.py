@@ -14,11 +14,11 @@ from exegesis.measure.lesions import Effects
 from exegesis.measure.modularity.names import Name
 from exegesis.measure.modularity.roles import Module, Role
 from exegesis.measure.units import Layer
+from exegesis.passes.grouping.telling import Telling
 
 Shares = tuple[tuple[str, float], ...]
 _LEAST = 0.05  # of a class; a smaller loss is not mentioned
 _ROWS = 4  # classes that are listed apart
-_LISTED = 12  # units that are listed one by one
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +26,10 @@ class InNetwork:
     """The units of a module in the network itself.
 
     Attributes:
-        units: their numbers there, by layer number of the program.
-        modules: what the network calls each layer.
         lost: share of answers lost by class when they are silenced there.
         same_when_swapped: how often program and network agree when the units have another input's values in both.
     """
 
-    units: Mapping[int, tuple[int, ...]]
-    modules: Mapping[int, str]
     lost: Float[np.ndarray, " classes"]
     same_when_swapped: float
 
@@ -56,6 +52,7 @@ class Card:
         reads, feeds: which modules most of what reaches it comes from, and most of what leaves it goes to.
         answers: the outputs that get most of what it gives, with shares.
         strength: by layer number, how much each unit of the layer matters.
+        concept: what else it tells, beside classes; empty where nothing passed its null.
     """
 
     slug: str
@@ -74,6 +71,7 @@ class Card:
     feeds: Shares = ()
     answers: Shares = ()
     strength: Mapping[int, Float[np.ndarray, " u"]] = field(default_factory=dict)
+    concept: str = ""
 
     @classmethod
     def of(
@@ -120,7 +118,12 @@ class Card:
     def says(self) -> str:
         """What is known of it: a table of what its loss costs, and a sentence or two."""
         return "\n\n".join(
-            s for s in (self._loss(), " ".join(s for s in (self._drive(), self._ties(), self._swaps()) if s)) if s
+            s
+            for s in (
+                self._loss(),
+                " ".join(s for s in (self._drive(), self.concept, self._ties(), self._swaps()) if s),
+            )
+            if s
         )
 
     def _loss(self) -> str:
@@ -168,22 +171,14 @@ class Card:
 def part_doc(card: Card, layer: int) -> str:
     """What the function of a module in one layer says: all that is known in its last layer, a line elsewhere."""
     count = card.units[layer]
-    units = f"{count} unit{'s' if count > 1 else ''} of layer {layer + 1}"
-    where = "" if card.there is None else f"In the network: {_places(card.there, layer)}."
-    said = [f"Module {_quoted(card.title)}: {units}."]
-    if layer == max(card.units):
-        said.append(card.says())
-    return "\n\n".join(s for s in (*said, where) if s)
+    said = f"Module {_quoted(card.title)}: {count} unit{'s' if count > 1 else ''} of layer {layer + 1}."
+    return f"{said}\n\n{card.says()}" if layer == max(card.units) else said
 
 
-def _places(there: InNetwork, layer: int) -> str:
-    numbers = there.units[layer]
-    listed = ", ".join(map(str, numbers[:_LISTED])) + (", …" if len(numbers) > _LISTED else "")
-    return f"{listed} of {there.modules[layer]}"
-
-
-def layer_doc(layer: Layer, lost: Effects, chosen: Int[np.ndarray, " c"], labels: Sequence[str]) -> str:
-    """What single units of a layer cost."""
+def layer_doc(
+    layer: Layer, lost: Effects, chosen: Int[np.ndarray, " c"], labels: Sequence[str], told: Telling | None = None
+) -> str:
+    """What single units of a layer cost, and which concept one of them tells."""
     what = "channel" if layer.kind == "conv" else "unit"
     order = np.argsort(-lost.lost, kind="stable")[:4]
     said = []
@@ -197,9 +192,10 @@ def layer_doc(layer: Layer, lost: Effects, chosen: Int[np.ndarray, " c"], labels
         hit = f", mostly {_listed(worst)}" if worst else ""
         said.append(f"{what} {chosen[i]} costs {_percent(lost.lost[i])} of the answers{hit}")
     some = f" of the {len(chosen)} that vary most" if len(chosen) < layer.units else ""
+    concept = "" if told is None else f" {told.says(f'{what} {chosen[told.unit]}')}"
     if not said:
-        return f"{layer.units} {what}s. Silencing any one{some} changes fewer than 1 % of the answers."
-    return f"{layer.units} {what}s. Silenced alone, {'; '.join(said)}."
+        return f"{layer.units} {what}s. Silencing any one{some} changes fewer than 1 % of the answers.{concept}"
+    return f"{layer.units} {what}s. Silenced alone, {'; '.join(said)}.{concept}"
 
 
 def slug(labels: Sequence[str]) -> str:
