@@ -17,6 +17,7 @@ TABLES = (
     "explain",
     "features",
     "hunt",
+    "influence",
     "modules",
     "modularity",
 )

@@ -244,9 +244,11 @@ class Explanation:
         object.__setattr__(self, "names", MappingProxyType({key: tuple(own) for key, own in self.names.items()}))
 
     def name_of(self, kind: str, number: int) -> str:
-        """What an output, a feature or a token is called; its number where it has no name."""
+        """What an output, a feature or a token is called; its number where it has no name (`x3` for features)."""
         known = self.names.get(kind, ())
-        return known[number] if 0 <= number < len(known) else str(number)
+        if 0 <= number < len(known):
+            return known[number]
+        return f"x{number}" if kind == "features" else str(number)
 
     @property
     def status(self) -> Status:
@@ -329,7 +331,7 @@ class Explanation:
                 provenance=Provenance(**record["provenance"]),
                 undefined={int(row): reason for row, reason in record["undefined"].items()},
                 notes=tuple(record["notes"]),
-                names=record.get("names", {}),
+                names={key: tuple(own) for key, own in record.get("names", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"The record of this explanation is malformed: {error}.") from None

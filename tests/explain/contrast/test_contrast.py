@@ -234,5 +234,5 @@ def test_what_cannot_be_asked(network: Network, behavior: Behavior) -> None:
         surrogate(network, behavior, leaves=1)
     constant = np.random.default_rng(0).random((60, 8)).astype(np.float32)
     constant[:, 3] = 0.5
-    with pytest.raises(InputError, match="Feature 3 is the same in all inputs"):
+    with pytest.raises(InputError, match="Feature x3 is the same in all inputs"):
         dependence(network, table(constant), 3)

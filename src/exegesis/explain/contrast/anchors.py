@@ -78,7 +78,7 @@ def anchor(
     split: str = "test",
     precision: float = 0.95,
     most: int = 16,
-    tile: int = 1,
+    tile: int | None = None,
     position: int | None = None,
     draws: int = 64,
     seed: int = 0,
@@ -93,7 +93,8 @@ def anchor(
         split: its name.
         precision: share of draws in which the answer has to stay, by its lower bound at 95 % confidence.
         most: how many pieces may be held.
-        tile: hold squares of so many pixels instead of single ones, in images.
+        tile: in images, the side in pixels of the squares that are held; a seventh of the image's, 2 at least, unless
+            told.
         position: of a string, whose answer; the last scored unless told.
         draws: per candidate; what is taken is measured on forty times as many, and in the end again, afresh.
         seed: of the draws.
@@ -131,14 +132,14 @@ def anchor(
 
 
 def _ground(
-    network: Network, behavior: Behavior, row: int, split: str, tile: int, position: int | None, seed: int
+    network: Network, behavior: Behavior, row: int, split: str, tile: int | None, position: int | None, seed: int
 ) -> tuple[Ground, str]:
     """The input in pieces, and the name of its answer."""
     if not isinstance(behavior.readout, Argmax):
         raise InputError(f"Behaviour {behavior.name} has no classes, so there is no answer that could stay.")
     (one,) = read_inputs(behavior, split, [row])
     if behavior.is_sequence:
-        if tile > 1:
+        if tile is not None:
             raise InputError("Tiles are squares of pixels; of strings letters are held.")
         tokens = TokenGround.of(network, behavior, one, position, seed)
         known = behavior.output_names or behavior.vocabulary.labels
@@ -147,10 +148,11 @@ def _ground(
         raise InputError("Only sequences have positions; of arrays the whole answer is explained.")
     samples = Samples.of(network, behavior, seed=seed)
     assert one.x is not None
-    named = behavior.layout is not None and behavior.layout.features is not None and one.x.ndim == 2
-    ground: Ground = (
-        TableGround.of(samples, one.x[0]) if named and tile == 1 else ArrayGround.of(samples, one.x[0], tile)
-    )
+    x = one.x[0]
+    if behavior.layout is not None and behavior.layout.features is not None and x.ndim == 1 and tile is None:
+        ground: Ground = TableGround.of(samples, x)
+    else:
+        ground = ArrayGround.of(samples, x, tile or (max(2, round(min(x.shape[1:]) / 7)) if x.ndim == 3 else 1))
     return ground, samples.labels[samples.outputs.tolist().index(ground.answer)]
 
 

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from exegesis.behavior import Argmax, Behavior
-from exegesis.explain.core import Check, Consequence, Explanation, Provenance
+from exegesis.explain.contrast.pictures import counterfactuals_picture
+from exegesis.explain.core import Check, Consequence, Explanation, Provenance, Status
+from exegesis.explain.figure import Picture, sentence_picture
 from exegesis.explain.inputs import Inputs, names_of, read_inputs
 from exegesis.explain.shortcuts.access import Samples
 from exegesis.ir import InputError
@@ -27,6 +29,8 @@ from exegesis.runtime import Network
 EVERY = 20_000
 """So many changes of a sequence are tried one and all before the search turns greedy."""
 
+FEW = (1, 2, 3, 4, 6, 8)
+"""So many columns of a table are tried before more are."""
 
 MINIMAL = "Share of changed places that could have been left as they were, one at a time."
 
@@ -34,7 +38,14 @@ MINIMAL = "Share of changed places that could have been left as they were, one a
 @dataclass(frozen=True, eq=False)
 class Counterfactuals(Explanation):
     """Arrays: `rows` [n], `inputs` and `changed` [n, ...], `before` and `after` [n] (outputs by number), `places`
-    [n]: how many numbers or letters differ. Rows for which none was found are undefined, with the reason."""
+    [n]: how many numbers or letters differ; of arrays `least` and `greatest` [...], the range of the data. Rows for
+    which none was found are undefined, with the reason."""
+
+    def figure(self, *, anyway: bool = False) -> Picture:
+        """Each input before and after, with what changed."""
+        if self.status is Status.WITHHELD and not anyway:
+            return sentence_picture(self.why)
+        return counterfactuals_picture(self)
 
 
 def counterfactuals(
@@ -144,7 +155,10 @@ def _of_arrays(
     target = _targets(samples, x, before, to)
     undefined = {k: f"the network says {outputs[int(t)]} already" for k, t in enumerate(target) if t == before[k]}
     room = Room.of(samples, behavior, x, immutable)
-    changed = _sparse(samples, room, x, _turned(samples, room, x, target, steps), target)
+    changed = _turned(samples, room, x, target, steps)
+    if behavior.layout is not None and behavior.layout.features is not None:
+        changed = _of_few_columns(samples, room, x, changed, target, steps)
+    changed = _sparse(samples, room, x, changed, target)
     after = samples.said(changed)
     for k in range(len(x)):
         if int(after[k]) != int(target[k]) and k not in undefined:
@@ -155,7 +169,7 @@ def _of_arrays(
     raw = {
         "rows": inputs.rows, "inputs": x.numpy(), "changed": _blank(changed.numpy(), list(undefined)),
         "before": samples.outputs[before].numpy(), "after": samples.outputs[after].numpy(),
-        "places": differs.sum(1).numpy(),
+        "places": differs.sum(1).numpy(), "least": room.low.amin(0).numpy(), "greatest": room.high.amax(0).numpy(),
     }  # fmt: skip
     source = Provenance(
         "counterfactual", {"steps": steps, "split": split, "to": to, "immutable": list(immutable)}, seed, None,
@@ -180,16 +194,36 @@ def _targets(samples: Samples, x: Tensor, before: Tensor, to: int | None) -> Int
     return logits.scatter(1, before[:, None], -torch.inf).argmax(1)
 
 
-def _turned(
-    samples: Samples, room: Room, x: Float[Tensor, "n ..."], target: Tensor, steps: int
+def _of_few_columns(
+    samples: Samples, room: Room, x: Float[Tensor, "n ..."], changed: Tensor, target: Tensor, steps: int
 ) -> Float[Tensor, "n ..."]:
-    """The closest input that was seen on the way, by its absolute change; the last one where none turned."""
+    """The same sought again in the columns that changed most, one and more: of a table few changes can be read."""
+    found, left = changed.clone(), samples.said(changed) == target
+    rank = (-room.size(changed - x)).argsort(1).argsort(1).view_as(x)
+    for count in FEW:
+        tried = _turned(samples, room, x, target, steps, rank < count)
+        fits = left & (samples.said(tried) == target)
+        found[fits], left = tried[fits], left & ~fits
+    return found
+
+
+def _turned(
+    samples: Samples,
+    room: Room,
+    x: Float[Tensor, "n ..."],
+    target: Tensor,
+    steps: int,
+    free: Bool[Tensor, "n ..."] | None = None,
+) -> Float[Tensor, "n ..."]:
+    """The closest input that was seen on the way, by its absolute change; the last one where none turned. Only what is
+    free changes."""
+    reach = room.reach if free is None else room.reach * free
     change = torch.zeros_like(x).requires_grad_()  # in units of the reach
     optimizer = torch.optim.Adam([change], lr=0.03)
     weight = torch.full((len(x),), 1.0 / x[0].numel())
     best, smallest = x.clone(), torch.full((len(x),), torch.inf)
     for _ in range(steps):
-        now = room.inside(x + change * room.reach)
+        now = room.inside(x + change * reach)
         logits = samples.forward(now)[:, samples.outputs]
         own = logits.gather(1, target[:, None])[:, 0]
         margin = logits.scatter(1, target[:, None], -torch.inf).amax(1) - own
@@ -200,7 +234,7 @@ def _turned(
             weight = torch.where(margin < 0, weight * 1.05, weight / 1.05)
         (change.grad,) = torch.autograd.grad((F.relu(margin + 0.1) + weight * size).sum(), change)
         optimizer.step()
-    last = room.inside((x + change * room.reach).detach())
+    last = room.inside((x + change * reach).detach())
     return torch.where(torch.isinf(smallest).view(-1, *[1] * (x.ndim - 1)), last, best)
 
 
@@ -345,7 +379,11 @@ def _exchanged(
         return allowed
 
     start = one.tokens[0]
-    ids, before = start.clone(), int(logits(start[None])[0].argmax())
+    first = logits(start[None])[0]
+    if to is not None and not (0 <= to < len(first) and bool(first[to].isfinite())):
+        competing = readout.outputs or range(len(first))
+        raise InputError(f"There is no output {to}; the outputs that compete are {', '.join(map(str, competing))}.")
+    ids, before = start.clone(), int(first.argmax())
     if to is not None and to == before:
         return f"the network says {to} already"
     free = [place for place in torch.isin(start, letters).nonzero()[:, 0].tolist() if place not in immutable]

@@ -206,6 +206,7 @@ class TableGround:
         return {
             "features": np.array(at, np.int64), "values": x[at], "low": low, "high": high, "input": x,
             "taken": np.array(taken, np.int64),
+            "least": self.samples.search.amin(0).numpy(), "greatest": self.samples.search.amax(0).numpy(),
         }  # fmt: skip
 
 

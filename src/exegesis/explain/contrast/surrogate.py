@@ -12,7 +12,11 @@ from sklearn.tree import DecisionTreeClassifier
 
 from exegesis.behavior import Behavior
 from exegesis.evidence.intervals import clopper_pearson
-from exegesis.explain.core import Arrays, Check, Consequence, Explanation, Provenance
+from exegesis.explain.contrast.anchors import band
+from exegesis.explain.contrast.pictures import surrogate_picture
+from exegesis.explain.core import Arrays, Check, Consequence, Explanation, Provenance, Status
+from exegesis.explain.figure import Picture, sentence_picture
+from exegesis.explain.inputs import names_of
 from exegesis.explain.shortcuts.access import Samples
 from exegesis.ir import InputError, Json
 from exegesis.runtime import Network
@@ -23,7 +27,8 @@ FIDELITY = 0.9
 
 @dataclass(frozen=True, eq=False)
 class Surrogate(Explanation):
-    """Arrays describe the tree: `feature`, `threshold`, `left`, `right`, `answer`, per node; a leaf has feature −1.
+    """Arrays describe the tree: `feature`, `threshold`, `left`, `right`, `answer` (output by position), `share` of the
+    inputs, per node; a leaf has feature −1.
 
     Attributes:
         rules: one sentence per leaf, the most frequent first.
@@ -47,6 +52,12 @@ class Surrogate(Explanation):
         if not isinstance(rules, list) or not isinstance(details, dict):
             raise InputError("The record of this surrogate does not hold its rules.")
         return replace(super().restore(record, raw), rules=tuple(rules), details=details)
+
+    def figure(self, *, anyway: bool = False) -> Picture:
+        """The tree, root to the left."""
+        if self.status is Status.WITHHELD and not anyway:
+            return sentence_picture(self.why)
+        return surrogate_picture(self)
 
     def answers(self, x: np.ndarray) -> np.ndarray:
         """What the tree says of inputs [n, ...], as positions among the competing outputs; from the arrays alone."""
@@ -89,18 +100,22 @@ def surrogate(network: Network, behavior: Behavior, *, leaves: int = 16, limit: 
     inner = tree.tree_
     answer = tree.classes_[inner.value[:, 0].argmax(1)]
     raw = {
-        "feature": np.where(inner.children_left < 0, -1, inner.feature), "threshold": inner.threshold,
-        "left": inner.children_left, "right": inner.children_right, "answer": answer,
+        "feature": np.where(inner.children_left < 0, -1, inner.feature).astype(np.int64), "threshold": inner.threshold,
+        "left": inner.children_left.astype(np.int64), "right": inner.children_right.astype(np.int64), "answer": answer,
+        "share": inner.n_node_samples / len(x),
     }  # fmt: skip
     source = Provenance(
         "surrogate tree", {"leaves": leaves}, seed, None, network.name, network.fingerprint, behavior.name
     )
-    rules = _rules(raw, inner.n_node_samples, samples.labels)
+    rules = _rules(raw, inner.n_node_samples, samples.labels, behavior.features)
     details: dict[str, Json] = {"fidelity bounds": [lower, upper], "leaves": int((raw["feature"] < 0).sum())}
-    return Surrogate("surrogate", raw, (check,), source, rules=rules, details=details)
+    names = {**names_of(behavior), "outputs": samples.labels}
+    return Surrogate("surrogate", raw, (check,), source, names=names, rules=rules, details=details)
 
 
-def _rules(raw: Mapping[str, np.ndarray], counts: np.ndarray, labels: tuple[str, ...]) -> tuple[str, ...]:
+def _rules(
+    raw: Mapping[str, np.ndarray], counts: np.ndarray, labels: tuple[str, ...], features: tuple[str, ...]
+) -> tuple[str, ...]:
     """A sentence per leaf; bounds on one feature are joined."""
     found: list[tuple[int, str]] = []
     stack: list[tuple[int, dict[int, tuple[float, float]]]] = [(0, {})]
@@ -108,16 +123,10 @@ def _rules(raw: Mapping[str, np.ndarray], counts: np.ndarray, labels: tuple[str,
         node, bounds = stack.pop()
         feature, threshold = int(raw["feature"][node]), float(raw["threshold"][node])
         if feature < 0:
-            conditions = " and ".join(_condition(f, low, high) for f, (low, high) in sorted(bounds.items())) or "always"
+            conditions = " and ".join(band(features[f], *ends) for f, ends in sorted(bounds.items())) or "always"
             found.append((int(counts[node]), f"{conditions}: {labels[int(raw['answer'][node])]}"))
             continue
         low, high = bounds.get(feature, (-np.inf, np.inf))
         stack.append((int(raw["left"][node]), {**bounds, feature: (low, min(high, threshold))}))
         stack.append((int(raw["right"][node]), {**bounds, feature: (max(low, threshold), high)}))
     return tuple(rule for _, rule in sorted(found, key=lambda pair: (-pair[0], pair[1])))
-
-
-def _condition(feature: int, low: float, high: float) -> str:
-    if np.isinf(low):
-        return f"x{feature} ≤ {high:.3g}"
-    return f"x{feature} > {low:.3g}" if np.isinf(high) else f"{low:.3g} < x{feature} ≤ {high:.3g}"

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exegesis.behavior import Argmax, Behavior
-from exegesis.explain.core import Check, Consequence, Explanation, Provenance
-from exegesis.explain.figure import PALETTE, Figure, Picture, blank, caption
+from exegesis.explain.contrast.pictures import dependence_picture, importance_picture
+from exegesis.explain.core import Check, Consequence, Explanation, Provenance, Status
+from exegesis.explain.figure import Picture, sentence_picture
+from exegesis.explain.inputs import names_of
 from exegesis.explain.shortcuts.access import Forward, differentiable, two_splits
 from exegesis.ir import InputError
 from exegesis.runtime import Network
@@ -59,38 +61,26 @@ class Table:
             raise InputError(f"There is no output {output}: the network has {outputs}, counted from 0.")
         return cls(forward, x.flatten(1), tuple(x.shape[1:]))
 
-    def feature(self, number: int) -> Float[np.ndarray, " n"]:
+    def feature(self, number: int, name: str) -> Float[np.ndarray, " n"]:
         """Its values. Raises InputError where there is none, or where it never changes."""
         if not 0 <= number < self.x.shape[1]:
             raise InputError(f"There is no feature {number}: inputs have {self.x.shape[1]}, counted from 0.")
         values: Float[np.ndarray, " n"] = self.x[:, number].numpy().astype(np.float64)
         if np.ptp(values) == 0:
-            raise InputError(f"Feature {number} is the same in all inputs, so nothing can depend on it here.")
+            raise InputError(f"Feature {name} is the same in all inputs, so nothing can depend on it here.")
         return values
 
 
 @dataclass(frozen=True, eq=False)
 class Dependence(Explanation):
     """Arrays: `grid` [g], `mean` [g] (partial dependence), `each` [n, g] (ICE, centred at the first grid point),
-    `edges` [b + 1] and `local` [b + 1] (accumulated local effects, centred)."""
+    `edges` [b + 1] and `local` [b + 1] (accumulated local effects, centred), `values` [n] of the feature."""
 
     def figure(self, *, anyway: bool = False) -> Picture:
-        """The three curves in one picture, above the spread of single inputs."""
-
-        def draw() -> Figure:
-            figure, axes = blank(4.6, 3.2)
-            at, raw = axes[0, 0], self.raw
-            level = raw["mean"].mean()
-            at.plot(raw["grid"], raw["each"][:40].T + raw["mean"][0] - level, color="#999999", lw=0.4, alpha=0.6)
-            at.plot(raw["grid"], raw["mean"] - level, color=PALETTE[0], lw=1.8, label="partial dependence")
-            at.plot(raw["edges"], raw["local"], color=PALETTE[5], lw=1.8, ls="--", label="accumulated local effects")
-            at.set_xlabel(f"feature {self.provenance.parameters['feature']}")
-            at.set_ylabel(f"output {self.provenance.parameters['output']}, centred")
-            at.legend(frameon=False)
-            caption(figure, [c.sentence() for c in self.checks], alarm=any(c.passed is False for c in self.checks))
-            return figure
-
-        return Picture(draw, f"How output {self.provenance.parameters['output']} depends on one feature.")
+        """The three curves in one picture, above the curves of single inputs."""
+        if self.status is Status.WITHHELD and not anyway:
+            return sentence_picture(self.why)
+        return dependence_picture(self)
 
 
 def dependence(
@@ -113,7 +103,8 @@ def dependence(
         InputError: a feature or output that does not exist, a feature that never changes, or tokens.
     """
     table = Table.of(network, behavior, limit, seed, output)
-    values = table.feature(feature)
+    known = behavior.features
+    values = table.feature(feature, known[feature] if 0 <= feature < len(known) else str(feature))
     grid = np.unique(np.quantile(values, np.linspace(0, 1, points)))
     each = np.stack([table.output(_with(table.x, feature, float(g)), output) for g in grid], 1)
     edges, local = _accumulated(table, feature, values, output, points)
@@ -145,8 +136,8 @@ def dependence(
         "dependence", {"feature": feature, "output": output, "points": points}, seed, None,
         network.name, network.fingerprint, behavior.name,
     )  # fmt: skip
-    raw = {"grid": grid, "mean": mean, "each": each - each[:, :1], "edges": edges, "local": local}
-    return Dependence("dependence", raw, checks, source)
+    raw = {"grid": grid, "mean": mean, "each": each - each[:, :1], "edges": edges, "local": local, "values": values}
+    return Dependence("dependence", raw, checks, source, names=names_of(behavior))
 
 
 def _with(x: Float[Tensor, "n d"], feature: int, value: float) -> Float[Tensor, "n d"]:
@@ -189,9 +180,15 @@ class Importance(Explanation):
     """Arrays: `drops` [repeats, d], how much agreement with the network's own answers is lost when a feature is dealt
     out anew."""
 
+    def figure(self, *, anyway: bool = False) -> Picture:
+        """The features that matter most as bars, with the spread over repeats."""
+        if self.status is Status.WITHHELD and not anyway:
+            return sentence_picture(self.why)
+        return importance_picture(self)
+
 
 def permutation_importance(
-    network: Network, behavior: Behavior, *, repeats: int = 5, limit: int = 500, seed: int = 0
+    network: Network, behavior: Behavior, *, repeats: int = 20, limit: int = 500, seed: int = 0
 ) -> Importance:
     """Which features the network's answers need: each is dealt out anew among the inputs.
 
@@ -231,7 +228,7 @@ def permutation_importance(
     source = Provenance(
         "permutation importance", {"repeats": repeats}, seed, None, network.name, network.fingerprint, behavior.name
     )
-    return Importance("importance", {"drops": drops}, (check,), source, notes=notes)
+    return Importance("importance", {"drops": drops}, (check,), source, notes=notes, names=names_of(behavior))
 
 
 def _outputs(table: Table) -> int:

@@ -22,6 +22,7 @@ from exegesis.explain.core import Check, Explanation, Provenance, Status
 from exegesis.explain.examples.pictures import influence_picture
 from exegesis.explain.examples.retraining import Retrain, Retrained, margin, untested
 from exegesis.explain.figure import Picture, sentence_picture
+from exegesis.explain.framing import profile
 from exegesis.explain.inputs import names_of
 from exegesis.ir import InputError, Json
 from exegesis.runtime import Network, output_tensor
@@ -205,7 +206,13 @@ def influence_of(
         chosen.title, {**chosen.settings(), "split": split, "among": among, "chosen among": len(scorers)}, seed, None,
         network.name, network.fingerprint, behavior.name,
     )  # fmt: skip
-    raw = {"scores": scores.numpy(), "rows": np.asarray(rows), "inputs": asked.numpy(), "answers": answers.numpy()}
+    raw = {
+        "scores": scores.numpy(),
+        "rows": np.asarray(rows),
+        "inputs": asked.numpy(),
+        "answers": answers.numpy(),
+        **profile(train.x),
+    }
     return Influence("influence", {**raw, **_examples(scores, question)}, (check,), source, names=names_of(behavior))
 
 

@@ -11,8 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from exegesis.behavior import Argmax, Behavior
-from exegesis.explain.core import Check, Consequence, Explanation, Provenance
+from exegesis.explain.core import Check, Consequence, Explanation, Provenance, Status
+from exegesis.explain.examples.pictures import neighbours_picture
 from exegesis.explain.features.layer import Layer
+from exegesis.explain.figure import Picture, sentence_picture
+from exegesis.explain.framing import profile
+from exegesis.explain.inputs import names_of
 from exegesis.ir import InputError
 from exegesis.runtime import Network
 
@@ -21,7 +25,14 @@ BEYOND = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Neighbours(Explanation):
-    """Arrays: `rows` [n, k], nearest first, of the first split; `likeness` [n, k], their cosine in the layer."""
+    """Arrays: `queries` [n] with `inputs` [n, ...] and `answers` [n]; `rows` [n, k] of the other split, nearest first,
+    with `likeness` [n, k] (cosine in the layer), `neighbour_inputs` [n, k, ...] and `neighbour_answers` [n, k]."""
+
+    def figure(self, *, anyway: bool = False) -> Picture:
+        """Each input beside those nearest to it."""
+        if self.status is Status.WITHHELD and not anyway:
+            return sentence_picture(self.why)
+        return neighbours_picture(self)
 
 
 def nearest(
@@ -63,6 +74,8 @@ def nearest(
     if not rows:
         raise InputError("No rows were named whose neighbours are wanted.")
     drawn = np.sort(np.random.default_rng(seed).permutation(len(pool))[:limit])
+    if count < 1:
+        raise InputError(f"{count} neighbours are none; ask for one at least.")
     if len(drawn) <= count:
         raise InputError(f"Split {among} has {len(drawn)} inputs, too few for {count} neighbours.")
     x, y = (torch.from_numpy(s.gather(np.asarray(at)).x) for s, at in ((queries, rows), (pool, drawn)))
@@ -84,8 +97,12 @@ def nearest(
         "nearest examples", {"layer": at.name, "split": split, "among": among}, seed, None,
         network.name, network.fingerprint, behavior.name,
     )  # fmt: skip
-    raw = {"queries": np.asarray(rows), "rows": drawn[found.numpy()], "likeness": likeness.numpy()}
-    return Neighbours("neighbours", raw, (check,), source)
+    raw = {
+        "queries": np.asarray(rows), "inputs": x.numpy(), "answers": ours.numpy(),
+        "rows": drawn[found.numpy()], "likeness": likeness.numpy(),
+        "neighbour_inputs": y[found].numpy(), "neighbour_answers": theirs[found].numpy(), **profile(y.numpy()),
+    }  # fmt: skip
+    return Neighbours("neighbours", raw, (check,), source, names=names_of(behavior))
 
 
 def values(layer: Layer, x: Float[Tensor, "n ..."], chunk: int = 256) -> Float[Tensor, "n width"]:

@@ -14,9 +14,13 @@ import torch
 from jaxtyping import Float, Int
 
 from exegesis.behavior import Behavior
-from exegesis.explain.core import Check, Consequence, Explanation, Provenance
+from exegesis.explain.core import Check, Consequence, Explanation, Provenance, Status
 from exegesis.explain.examples.neighbours import values
+from exegesis.explain.examples.pictures import prototypes_picture
 from exegesis.explain.features.layer import Layer
+from exegesis.explain.figure import Picture, sentence_picture
+from exegesis.explain.framing import profile
+from exegesis.explain.inputs import names_of
 from exegesis.ir import InputError
 from exegesis.runtime import Network
 
@@ -25,8 +29,14 @@ DRAWS = 20
 
 @dataclass(frozen=True, eq=False)
 class Prototypes(Explanation):
-    """Arrays: `prototypes` and `criticisms`, rows of the split; `of` [n], the prototype nearest to each input looked
-    at."""
+    """Arrays: `prototypes` and `criticisms`, rows of the split, with `prototype_inputs`, `prototype_answers` and the
+    like; `of` [n], the prototype (by number) nearest to each input looked at."""
+
+    def figure(self, *, anyway: bool = False) -> Picture:
+        """Prototypes above, criticisms below."""
+        if self.status is Status.WITHHELD and not anyway:
+            return sentence_picture(self.why)
+        return prototypes_picture(self)
 
 
 def kernel_of(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n n"]:
@@ -133,8 +143,12 @@ def prototypes_of(
         "MMD-critic", {"layer": at.name, "split": split, "count": count}, seed, None,
         network.name, network.fingerprint, behavior.name,
     )  # fmt: skip
-    raw = {"prototypes": seen[chosen], "criticisms": seen[left_out], "of": chosen[kernel[:, chosen].argmax(1)]}
-    return Prototypes("prototypes", raw, checks, source)
+    raw = {
+        "prototypes": seen[chosen], "prototype_inputs": x[chosen].numpy(), "prototype_answers": said[chosen],
+        "criticisms": seen[left_out], "criticism_inputs": x[left_out].numpy(), "criticism_answers": said[left_out],
+        "of": kernel[:, chosen].argmax(1), **profile(x.numpy()),
+    }  # fmt: skip
+    return Prototypes("prototypes", raw, checks, source, names=names_of(behavior))
 
 
 def _agrees(

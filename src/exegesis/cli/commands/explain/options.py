@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,3 +117,54 @@ def rows_of(text: str | None) -> list[int] | None:
     if not rows:
         raise InputError(f"{text!r} names no row.")
     return rows
+
+
+def few_rows(text: str | None) -> list[int]:
+    """The rows that `--index` names; the first three unless told."""
+    return rows_of(text) or [0, 1, 2]
+
+
+def asked_split(behavior: Behavior, split: str | None) -> str:
+    """The split that rows come from: `test` where there is one, else the first."""
+    return split or ("test" if "test" in behavior.splits else next(iter(behavior.splits)))
+
+
+def column_of(behavior: Behavior, text: str) -> int:
+    """A feature by its name or its number. Raises InputError where there is none; the sentence says what is close."""
+    if behavior.is_sequence:
+        raise InputError(f"Behaviour {behavior.name} is over tokens, which are no features of a table.")
+    known = behavior.features
+    if text in known:
+        return known.index(text)
+    if text.isdecimal():
+        return _in_range(int(text), len(known), "feature", "inputs have")
+    close = difflib.get_close_matches(text, known, n=3, cutoff=0.5)
+    listed = f"did you mean {' or '.join(map(repr, close))}?" if close else f"features are {', '.join(known[:8])} …"
+    raise InputError(f"There is no feature {text!r}; {listed}")
+
+
+def places_of(behavior: Behavior, text: str | None) -> list[int]:
+    """Features of arrays by name or number, positions of strings; separated by commas."""
+    parts = [part.strip() for part in (text or "").split(",") if part.strip()]
+    if not behavior.is_sequence:
+        return [column_of(behavior, part) for part in parts]
+    if wrong := [part for part in parts if not part.isdecimal()]:
+        raise InputError(f"Positions of a string are numbers counted from 0, not {wrong[0]!r}.")
+    return [int(part) for part in parts]
+
+
+def output_of(behavior: Behavior, text: str) -> int:
+    """An output by its name or its number. Raises InputError where no output has that name."""
+    known = behavior.output_names or behavior.vocabulary.labels
+    if text in known and not text.isdecimal():
+        return known.index(text)
+    if text.isdecimal():
+        return int(text)
+    listed = ", ".join(known[:12]) + (" …" if len(known) > 12 else "") if known else "known by numbers only"
+    raise InputError(f"There is no output {text!r}; outputs are {listed}.")
+
+
+def _in_range(number: int, count: int, what: str, have: str) -> int:
+    if number >= count:
+        raise InputError(f"There is no {what} {number}: {have} {count}, counted from 0.")
+    return number
