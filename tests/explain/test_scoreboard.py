@@ -56,6 +56,16 @@ def test_removal_that_tells_nothing_is_said_to_and_why() -> None:
     assert "places" not in told
 
 
+def test_methods_that_find_no_more_than_brightness_are_named() -> None:
+    def score(title: str, value: float) -> Score:
+        nulls = {"random": 0.9, "edges": 0.9, "brightness": 0.56}
+        return Score(title, title, Status.SHOWN, (Check.at_most("remove and impute", "…", value, 0.8, nulls=nulls),))
+
+    (told,) = [s for s in Scoreboard("n", "b", 0, (score("A", 0.3), score("B", 0.7))).sentences() if "brightness" in s]
+    assert "leaves 56% of the answers; no better than that: B." in told
+    assert not [s for s in Scoreboard("n", "b", 0, (score("A", 0.3),)).sentences() if "brightness" in s]
+
+
 def test_a_difference_is_titled_by_both_outputs() -> None:
     pytest.importorskip("matplotlib")
     found = saliency("zoo:convnet", "zoo:convnet", "gradient", index=[0], target=Target(8, 3), checks=(), chunk=8)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from exegesis.behavior import Behavior
 from exegesis.explain.checks import CHECKS, Checker, Retrain
+from exegesis.explain.checks.road import BRIGHTNESS
+from exegesis.explain.checks.road import NAME as IMPUTED
 from exegesis.explain.checks.roar import NAME as REMOVED
 from exegesis.explain.checks.roar import PLACES
 from exegesis.explain.core import Check, Consequence, Status
@@ -110,6 +112,7 @@ class Scoreboard:
             others = [c.name for c in score.failed() if c.name not in RANDOMISED]
             if others:
                 said.append(f"{score.title} failed: {', '.join(others)}.")
+        said.extend(_of_brightness(self.scores))
         said.extend(_of_removal([c for s in self.scores if (c := s.check(REMOVED)) and c.value is not None]))
         if groups[None]:
             said.append(f"Undefined here: {', '.join(groups[None])}.")
@@ -169,6 +172,19 @@ class Scoreboard:
 
     def _repr_html_(self) -> str:
         return self.figure()._repr_html_()
+
+
+def _of_brightness(scores: Sequence[Score]) -> list[str]:
+    """Which methods find no more of what decides than where the ink is; nothing where that was not measured."""
+    made = [(s.title, c.value, c.nulls) for s in scores if (c := s.check(IMPUTED)) and c.value is not None]
+    worse = [title for title, value, nulls in made if BRIGHTNESS in nulls and value >= nulls[BRIGHTNESS]]
+    if not worse:
+        return []
+    kept = next(nulls[BRIGHTNESS] for _, _, nulls in made)
+    return [
+        f"{IMPUTED[0].upper()}{IMPUTED[1:]}: brightness alone, whatever the network, leaves {kept:.0%} of the answers; "
+        f"no better than that: {', '.join(worse)}."
+    ]
 
 
 def _of_removal(checks: Sequence[Check]) -> list[str]:

@@ -24,6 +24,7 @@ from exegesis.explain.model import Model, Objective
 from exegesis.explain.target import Target
 
 NAME = "remove and impute"
+BRIGHTNESS = "brightness"
 MEANING = (
     "Share of inputs that keep their answer while what the map ranks first, a tenth to a half of the image, is filled "
     "in from its surroundings; a map that finds what decides keeps fewer than chance and than edges, by more than luck "
@@ -53,7 +54,7 @@ def remove_and_impute(trial: Trial) -> Check:
     }
     bar = min(float(null.mean()) - _luck(null - kept) for null in nulls.values())
     figures = {name: float(null.mean()) for name, null in nulls.items()}
-    figures["brightness"] = float(_kept(asked, behavior, _brightness(asked.start), trial.seed).mean())
+    figures[BRIGHTNESS] = float(_kept(asked, behavior, _brightness(asked.start), trial.seed).mean())
     return Check.at_most(NAME, MEANING, float(kept.mean()), bar, Consequence.MARKS, figures)
 
 

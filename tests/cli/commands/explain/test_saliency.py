@@ -58,6 +58,8 @@ def test_the_scoreboard_is_drawn_and_written(exegesis: Command, tmp_path: Path) 
     )  # fmt: skip
     assert shown.code == 0, shown.err
     assert "Undefined here: Grad-CAM" in shown.out
+    assert "…" not in shown.out  # no figure is cut off
+    assert "2 cascading randomisation" in " ".join(shown.out.split())
     assert (tmp_path / "s.svg").read_text().lstrip().startswith("<?xml")
     assert json.loads((tmp_path / "s.json").read_text())["network"] == "zoo:majority"
 
