@@ -30,17 +30,19 @@ def sensitivities(
     Args:
         graph: a network whose outputs are real numbers.
         bench: the inputs.
-        nodes: ids of nodes with axes batch, position, … or batch, head, position, number.
+        nodes: ids of nodes with axes batch, position, … or batch, head, position, number; over arrays, batch and units
+            or batch, channel, row, column.
         probes: random combinations of outputs per batch; more are more exact.
         seed: of these.
     """
     run, out = Executor(graph), graph.outputs[0]
     generator = torch.Generator().manual_seed(seed)
     sums: dict[str, Tensor] = {}
+    embeds = [n.id for n in graph.nodes if n.op == "component.embed"]
     for seen in bench.batches:
-        first = [n.id for n in graph.nodes if n.op == "component.embed"]
-        leaves = {k: v.clone().requires_grad_() for k, v in run.run(seen.inputs, first).items()}
-        values = run.run(seen.inputs, [out, *nodes], given=leaves, gradients=True)
+        leaves = {k: v.clone().requires_grad_() for k, v in run.run(seen.inputs, embeds).items()}
+        inputs = {k: v.clone().requires_grad_() if v.is_floating_point() else v for k, v in seen.inputs.items()}
+        values = run.run(inputs, [out, *nodes], given=leaves, gradients=True)
         said = _scored(values[out], seen)
         for _ in range(probes):
             probe = torch.randn(said.shape, generator=generator)
@@ -49,7 +51,7 @@ def sensitivities(
                 torch.autograd.grad((said * probe).sum(), wanted, retain_graph=True, allow_unused=True)
             )
             for name, value, one in zip(nodes, wanted, found, strict=True):
-                rows = _rows(torch.zeros_like(value) if one is None else one).double()
+                rows = _rows(torch.zeros_like(value) if one is None else one, seen).double()
                 sums[name] = sums.get(name, torch.zeros(1, dtype=torch.float64)) + rows.T @ rows
     return {n: (total / (probes * bench.n)).numpy() for n, total in sums.items()}
 
@@ -68,8 +70,8 @@ def _scored(value: Tensor, seen: Observed) -> Tensor:
     return rows - rows.mean(-1, keepdim=True) if rows.shape[-1] > 1 else rows
 
 
-def _rows(value: Tensor) -> Tensor:
-    """All numbers at a place in one row; heads side by side."""
+def _rows(value: Tensor, seen: Observed) -> Tensor:
+    """All numbers at a place in one row: channels of a picture, heads side by side."""
     if value.ndim == 4:
-        value = value.movedim(1, 2).flatten(2)
+        value = value.movedim(1, -1) if seen.scored.ndim == 1 else value.movedim(1, 2).flatten(2)
     return value.flatten(0, -2)

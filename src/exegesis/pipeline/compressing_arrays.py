@@ -14,6 +14,7 @@ from exegesis.ir import Graph, price
 from exegesis.ir.progress import Progress
 from exegesis.measure import Bench
 from exegesis.passes.compressing.drop_units import TOLERANCES, Shrinker, strongest
+from exegesis.passes.compressing.factor_maps import FactorMaps
 from exegesis.passes.compressing.maps import maps_of
 from exegesis.passes.compressing.quantise_weights import SCALES, Quantiser
 from exegesis.passes.compressing.retrain import retrained
@@ -45,8 +46,7 @@ class ArrayCurve:
     watch: Progress
     notes: list[str]
     _smaller: dict[float, Graph] = field(default_factory=dict)
-    _quantisers: dict[float, Quantiser] = field(default_factory=dict)
-    _found: dict[float, tuple[float, float]] = field(default_factory=dict)
+    _found: dict[float, tuple[float, Quantiser, float]] = field(default_factory=dict)
 
     @cached_property
     def _shrinker(self) -> Shrinker:
@@ -58,12 +58,13 @@ class ArrayCurve:
         for floor in floors:
             self.watch.pass_started(f"keep {floor:.1%}")
             tolerance = self._tolerance(floor)
-            program, scale, held = strongest(SCALES, self._quantiser(tolerance).at, self.setting.held, floor)
+            quantiser = self._quantiser(tolerance, floor)
+            program, scale, held = strongest(SCALES, quantiser.at, self.setting.held, floor)
             if program is None:
                 self.notes.append(f"no program keeps {floor:.1%} of the answers")
                 self.watch.pass_done(f"keep {floor:.1%}", "not found")
                 continue
-            self._found[floor] = tolerance, scale
+            self._found[floor] = tolerance, quantiser, scale
             point = self._point(program, floor, held, tolerance)
             self.watch.pass_done(f"keep {floor:.1%}", f"{point.share:.2%} of the bits, {point.numbers:,} numbers")
             found.append((point, program))
@@ -76,9 +77,9 @@ class ArrayCurve:
             if floor not in self._found:
                 continue
             self.watch.pass_started(f"keep {floor:.1%}, trained")
-            tolerance, scale = self._found[floor]
+            tolerance, quantiser, scale = self._found[floor]
             begin = SCALES.index(scale)
-            again = partial(self._retrained, tolerance, seed)
+            again = partial(self._retrained, quantiser, seed)
             other, _, held = strongest(SCALES[begin : begin + COARSER], again, self.setting.held, floor)
             if other is None:
                 self.notes.append(f"trained again, no program keeps {floor:.1%} of the answers")
@@ -89,8 +90,8 @@ class ArrayCurve:
             found.append((point, other))
         return found
 
-    def _retrained(self, tolerance: float, seed: int, scale: float) -> Graph:
-        return retrained(self._quantiser(tolerance).at(scale), self.graph, self.setting.fit, seed)
+    def _retrained(self, quantiser: Quantiser, seed: int, scale: float) -> Graph:
+        return retrained(quantiser.at(scale), self.graph, self.setting.fit, seed)
 
     def _at(self, tolerance: float) -> Graph:
         if tolerance not in self._smaller:
@@ -103,15 +104,16 @@ class ArrayCurve:
         chosen, tolerance, _ = strongest(TOLERANCES, self._at, self.setting.held, asked)
         return -1.0 if chosen is None else tolerance
 
-    def _quantiser(self, tolerance: float) -> Quantiser:
-        if tolerance not in self._quantisers:
-            base = self.graph if tolerance < 0 else self._at(tolerance)
-            self._quantisers[tolerance] = Quantiser.of(base, self.graph, self.setting.fit)
-        return self._quantisers[tolerance]
+    def _quantiser(self, tolerance: float, floor: float) -> Quantiser:
+        """Of the smaller network, wide maps of it as two thin ones where that is shorter at this floor."""
+        base = self.graph if tolerance < 0 else self._at(tolerance)
+        thin = FactorMaps(floor).run(base, self.setting).graph
+        return Quantiser.of(thin, self.graph, self.setting.fit)
 
     def _point(self, program: Graph, floor: float, held: float, tolerance: float) -> Point:
         masks = list(zip(self._shrinker.sources, self._shrinker.masks(tolerance), strict=True))
-        columns = [(m, 1 if program[m.nodes[0]].op == "component.linear" else 0) for m in maps_of(program)[:-1]]
+        own = [m for m in maps_of(program)[:-1] if m.nodes[0] in self.graph.by_id]  # first factors are no layers
+        columns = [(m, 1 if program[m.nodes[0]].op == "component.linear" else 0) for m in own]
         entries = next(
             (int(m.sum()) for s, m in masks if not isinstance(s, UnitSource) and _is_input(s.value, self.graph)), 0
         )

@@ -42,7 +42,7 @@ class Quantiser:
     def of(cls, graph: Graph, network: Graph, fit: Bench) -> Quantiser:
         """Weighs the layers against each other: a step costs more where outputs suffer more for every bit saved."""
         maps = maps_of(graph)
-        columns = {m.weight: c for m in maps if (c := _columns(graph, network, m)) is not None}
+        columns = {m.weight: c for m in maps if (c := columns_of(graph, network, m)) is not None}
         made = cls(graph, network, fit, maps, columns, dict.fromkeys((m.weight for m in maps), 1.0), {})
         made.share = made._weighed()
         return made
@@ -75,24 +75,34 @@ class Quantiser:
         biases = [m.bias(w * step) for m, w in zip(seen, whole, strict=True)]
         return with_weight(graph, where, np.stack(whole), np.stack(biases), step)
 
+    def _target(self, where: Map) -> Graph:
+        """Where a map's values come from: the network, or the program as it was where the network has no such map."""
+        return self.network if where.nodes[0] in self.network.by_id else self.graph
+
     def _moments(self, graph: Graph, where: Map) -> list[Moments]:
         """Moments of a map; what depends on no other map is computed once."""
         before = graph.upstream([graph[n].inputs[0] for n in where.nodes])
         if any(n in before for m in self.maps for n in m.nodes):
-            return moments(self.fit, graph, self.network, where, self.columns.get(where.weight))
+            return moments(self.fit, graph, self._target(where), where, self.columns.get(where.weight))
         if where.weight not in self._first:
-            self._first[where.weight] = moments(self.fit, graph, self.network, where, self.columns.get(where.weight))
+            self._first[where.weight] = moments(
+                self.fit, graph, self._target(where), where, self.columns.get(where.weight)
+            )
         return self._first[where.weight]
 
 
-def _columns(graph: Graph, network: Graph, where: Map) -> Int[np.ndarray, " m"] | None:
-    """Which of the network's units a map still has: read off the sites of what it gives."""
+def columns_of(graph: Graph, network: Graph, where: Map) -> Int[np.ndarray, " m"] | None:
+    """Which of the network's units a map still has (None: all): as the graph's meta says, or the sites of what it
+    gives."""
     node = graph[where.nodes[0]]
+    if node.id not in network.by_id:  # the first of two factors
+        return None
     at = 1 if node.op == "component.linear" else 0
     before, now = (g.tensors[where.weight].shape[at] for g in (network, graph))
     if before == now:
         return None
-    chosen = [number for site in node.sites[:1] for _, number in site.index]
+    said = graph.meta.get("kept_units", {}).get(where.weight)
+    chosen = [number for site in node.sites[:1] for _, number in site.index] if said is None else said
     assert len(chosen) == now
     return np.array(chosen)
 
