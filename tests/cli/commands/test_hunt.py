@@ -70,6 +70,51 @@ def test_strings_of_tokens(exegesis: Command) -> None:
     assert "0 found" in shown.out
 
 
+ODD = """
+import torch
+from torch import nn
+
+class Odd(nn.Module):
+    def __init__(self, bias=0.0, nan=False, steps=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.out, self.steps = nn.Linear(64, 10), steps
+        with torch.no_grad():
+            self.out.bias[3] += bias
+            if nan:
+                self.out.weight[0, 0] = float("nan")
+    def forward(self, x):
+        return self.out(((x > 0.5).float() if self.steps else x).flatten(1))
+
+def same(): return Odd(bias=1e4)
+def nan(): return Odd(nan=True)
+def steps(): return Odd(steps=True)
+"""
+
+
+def test_odd_networks_and_missing_files_are_one_sentence_and_leave_nothing(exegesis: Command, tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(ODD)
+    images(tmp_path / "data")
+    data = ("-b", f"{tmp_path}/data")
+    for asked, said in (
+        (("hunt", "shortcuts", f"{tmp_path}/odd.py:same", *data), "says 3 of all"),
+        (("hunt", "triggers", f"{tmp_path}/odd.py:steps", *data), "No gradient goes from the outputs"),
+        (("hunt", "shortcuts", f"{tmp_path}/odd.py:nan", *data), "NaN or infinite"),
+        (("hunt", "shortcuts", f"{tmp_path}/none.py:same", *data), "There is no file"),
+        (("hunt", "shortcuts", f"{tmp_path}/odd.py:same", "-b", f"{tmp_path}/none"), "does not exist"),
+        (("explain", "saliency", f"{tmp_path}/odd.py:steps", *data, "-i", "0"), "No gradient goes from"),
+        (("explain", "saliency", f"{tmp_path}/odd.py:nan", *data, "-i", "0"), "NaN or infinite"),
+        (("explain", "scoreboard", f"{tmp_path}/odd.py:same", *data, "-m", "magic"), "no method 'magic'"),
+        (("explain", "features", f"{tmp_path}/odd.py:steps", *data, "--steps", "2"), "No gradient goes from outputs"),
+        (("explain", "features", f"{tmp_path}/odd.py:same", *data, "--units", "10"), "there is no unit 10"),
+    ):
+        shown = exegesis(*asked, "--out", f"{tmp_path}/out")
+        assert shown.code == 2, (asked, shown.out, shown.err)
+        assert said in shown.err
+        assert len(shown.err.strip().splitlines()) == 1
+        assert not (tmp_path / "out").exists()
+
+
 def test_wrong_input_is_one_sentence(exegesis: Command) -> None:
     shown = exegesis("hunt", "shortcuts", "zoo:majority")
     assert shown.code == 2

@@ -230,6 +230,26 @@ def test_other_behaviours_are_refused(clean: Case) -> None:
         Samples.of(clean.network, Behavior.from_arrays("f", {"train": (few, np.zeros(6, int))}, Argmax()))
 
 
+class Odd(torch.nn.Module):
+    """Says the same of everything, or by a step that has no slope."""
+
+    def __init__(self, same: bool) -> None:
+        super().__init__()
+        self.out, self.same = torch.nn.Linear(144, 10), same
+        with torch.no_grad():
+            self.out.bias[3] += 1e4 * same
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out((x if self.same else (x > 0.5).float()).flatten(1))
+
+
+def test_one_answer_to_everything_and_no_way_back_are_one_sentence(clean: Case) -> None:
+    with pytest.raises(InputError, match="says digit 3 of all"):
+        hunt_shortcuts(load(Odd(same=True)), clean.behavior, limit=40)
+    with pytest.raises(InputError, match="No gradient goes from the outputs"):
+        hunt_triggers(load(Odd(same=False)), clean.behavior, limit=40)
+
+
 # Networks trained by others.
 
 

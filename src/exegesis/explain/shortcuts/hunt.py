@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from exegesis.behavior import Behavior
 from exegesis.explain.core import Provenance, Status
+from exegesis.explain.model import NotDifferentiableError
 from exegesis.explain.shortcuts.access import Samples
 from exegesis.explain.shortcuts.colour import colour_shortcuts
 from exegesis.explain.shortcuts.planted import planted_triggers
 from exegesis.explain.shortcuts.shortcut import Shortcut
 from exegesis.explain.shortcuts.spectral import region_shortcuts
 from exegesis.explain.shortcuts.triggers import TriggerSearch, search_triggers
-from exegesis.ir import Json
+from exegesis.ir import InputError, Json
 from exegesis.runtime import Network
 
 Progress = Callable[[str], None]
@@ -74,9 +77,10 @@ def hunt_shortcuts(
         progress: told what is being done.
 
     Raises:
-        InputError: another kind of behaviour, or too few inputs.
+        InputError: another kind of behaviour, too few inputs, or one answer to all of them.
+        NotDifferentiableError: no gradient reaches the input.
     """
-    samples = Samples.of(network, behavior, limit=limit, seed=seed)
+    samples = _searchable(network, behavior, limit, seed)
     source = _source(samples, network, behavior, seed)
     progress("seeking the smallest trigger of every class")
     triggers = search_triggers(samples, search, seed)
@@ -97,9 +101,29 @@ def hunt_triggers(
     network: Network, behavior: Behavior, *, search: TriggerSearch | None = None, seed: int = 0, limit: int = 1500
 ) -> tuple[Shortcut, ...]:
     """The smallest trigger of every class, smallest first, each tried; arguments and errors as in `hunt_shortcuts`."""
-    samples = Samples.of(network, behavior, limit=limit, seed=seed)
+    samples = _searchable(network, behavior, limit, seed)
     source = _source(samples, network, behavior, seed)
     return planted_triggers(samples, search_triggers(samples, search, seed), source, seed, suspects=samples.classes)
+
+
+def _searchable(network: Network, behavior: Behavior, limit: int, seed: int) -> Samples:
+    """Inputs of which some can be turned, by searches that follow the gradient."""
+    samples = Samples.of(network, behavior, limit=limit, seed=seed)
+    at = samples.search[:1].detach().clone().requires_grad_(True)
+    with torch.enable_grad():
+        out = samples.forward(at).sum()
+        reaches = out.requires_grad and torch.autograd.grad(out, at, allow_unused=True)[0] is not None
+    if not reaches:
+        raise NotDifferentiableError(
+            f"No gradient goes from the outputs of {network.name} to its input, by which triggers and places are "
+            "sought: a step between them (a comparison, an index, a rounding) is not differentiable."
+        )
+    if len(one := samples.search_said.unique()) == 1:
+        raise InputError(
+            f"The network {network.name} says {samples.labels[int(one)]} of all {len(samples.search)} inputs searched "
+            "on; where there is one answer, nothing decides it."
+        )
+    return samples
 
 
 def _source(samples: Samples, network: Network, behavior: Behavior, seed: int) -> Callable[[str], Provenance]:
