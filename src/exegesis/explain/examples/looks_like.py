@@ -7,7 +7,6 @@ the image is changed outside of the patch, and the score must not move.
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +23,9 @@ from exegesis.explain.core import Check, Consequence, Explanation, Provenance, S
 from exegesis.explain.examples.neighbours import values
 from exegesis.explain.features.layer import Layer
 from exegesis.explain.features.matching import receptive_field
-from exegesis.explain.figure import Figure, Picture, bare, blank, caption, framed_image, sentence_picture
+from exegesis.explain.figure import Figure, Picture, bare, blank, framed_image, sentence_picture
+from exegesis.explain.framing import frame, share
+from exegesis.explain.inputs import names_of
 from exegesis.explain.shortcuts.access import two_splits
 from exegesis.ir import InputError
 from exegesis.runtime import Network
@@ -116,7 +117,7 @@ def prototype_layer(
         "rows": drawn[0][picked[:, 0]], "inputs": seen[torch.from_numpy(picked[:, 0])].numpy(), "boxes": boxes,
         "classes": classes, "weights": fitted[-1].coef_ / fitted[0].scale_,
     }  # fmt: skip
-    return PrototypeLayer("prototype layer", raw, checks, source)
+    return PrototypeLayer("prototype layer", raw, checks, source, names=names_of(behavior))
 
 
 def readout() -> Pipeline:
@@ -207,9 +208,11 @@ def _picture(found: PrototypeLayer) -> Picture:
                 bare(axes[row, column])
                 if row < len(own):
                     framed_image(axes[row, column], found.raw["inputs"][own[row]], found.raw["boxes"][own[row]])
-            axes[0, column].set_title(f"says {group}", fontsize=7.5)
-        lines = [line for check in found.checks for line in textwrap.wrap(check.sentence(), 100)]
-        caption(figure, lines, alarm=found.status is not Status.SHOWN)
+            axes[0, column].set_title(f"says {found.name_of('outputs', int(group))}", fontsize=7.5)
+        tells = found.checks[0]
+        frame(
+            figure, f"This looks like that: framed patches tell the answers of {share(tells)} of held-out images", found
+        )
         return figure
 
-    return Picture(draw, f"Patches that answers are told by, framed in {len(found.raw['rows'])} images.")
+    return Picture(draw, f"Patches that answers are told by, framed in {len(found.raw['rows'])} images. {found.why}")

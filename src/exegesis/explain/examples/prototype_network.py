@@ -20,6 +20,7 @@ from exegesis.explain.core import Check, Consequence, Provenance
 from exegesis.explain.examples.looks_like import PrototypeLayer, likeness, locality, patch_box, readout
 from exegesis.explain.examples.neighbours import values
 from exegesis.explain.features.layer import Layer
+from exegesis.explain.inputs import names_of
 from exegesis.explain.shortcuts.access import two_splits
 from exegesis.ir import InputError
 from exegesis.runtime import Network
@@ -227,4 +228,4 @@ def _result(
         "prototype network", {**vars(training), "shrink": shrink}, seed, None, network.name, network.fingerprint,
         behavior.name,
     )  # fmt: skip
-    return PrototypeLayer("prototype layer", raw, checks, source)
+    return PrototypeLayer("prototype layer", raw, checks, source, names=names_of(behavior))

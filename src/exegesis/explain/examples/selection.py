@@ -3,10 +3,8 @@ responsible."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +16,8 @@ from torch import Tensor
 from exegesis.behavior import Behavior
 from exegesis.explain.core import Check, Consequence, Explanation, Provenance, Status
 from exegesis.explain.features.layer import Layer, Wanted
-from exegesis.explain.figure import Figure, Picture, bare, blank, caption, framed_image, sentence_picture
+from exegesis.explain.figure import Figure, Picture, blank, framed_image, sentence_picture
+from exegesis.explain.framing import BARS, draw_input, frame, is_picture, profile
 from exegesis.ir import InputError
 from exegesis.runtime import Network
 
@@ -87,13 +86,14 @@ def unit_examples(
     wanted = units if isinstance(units, Wanted) else Wanted.units(units, at.width(x), at.name)
     values = activations(at, wanted, x).numpy()
     source = {"layer": at.name, "split": split, "inputs": len(drawn)}
+    pool = profile(x.numpy())
     made = []
     for k, name in enumerate(wanted.names):
         one = Wanted(wanted.vectors[k : k + 1], (name,), wanted.place)
         given = Provenance(
             "dataset examples", {**source, "unit": name}, seed, None, network.name, network.fingerprint, behavior.name
         )
-        made.append(_examples(at, one, x, values[:, k], drawn, each, given))
+        made.append(_examples(at, one, x, values[:, k], drawn, each, given, pool))
     return tuple(made)
 
 
@@ -122,6 +122,7 @@ def _examples(
     drawn: NDArray[np.int64],
     each: int,
     source: Provenance,
+    pool: Mapping[str, np.ndarray],
 ) -> UnitExamples:
     mean = x.mean(0)
     strongest = x[torch.from_numpy(np.argsort(-values, kind="stable")[:each].copy())]
@@ -135,6 +136,7 @@ def _examples(
         "activation": values[rows],
         "inputs": x[picked].view(4, each, *x.shape[1:]).numpy(),
         "boxes": boxes.reshape(4, each, 4),
+        **pool,
     }
     meaning = "How far apart strongest and weakest lie, in standard deviations of the unit; nothing: it does not vary."
     spread = float(values.std())
@@ -187,26 +189,24 @@ def _covered(
 
 def _picture(examples: UnitExamples) -> Picture:
     def draw() -> Figure:
-        inputs, boxes, values = (examples.raw[name] for name in ("inputs", "boxes", "activation"))
-        each = inputs.shape[1]
-        figure, axes = blank(0.95 * each + 0.9, 4.6, len(KINDS), each)
+        raw = examples.raw
+        inputs, boxes, values = (raw[name] for name in ("inputs", "boxes", "activation"))
+        each, images = inputs.shape[1], is_picture(inputs[0, 0])
+        figure, axes = blank(
+            (0.92 if images else 1.25) * each + 0.8, (1.08 if images else 0.85) * len(KINDS) + 0.9, len(KINDS), each
+        )
         for row, kind in enumerate(KINDS):
-            axes[row, 0].set_ylabel(kind)
             for column in range(each):
                 at = axes[row, column]
-                _draw(at, inputs[row, column], boxes[row, column])
-                at.set_title(f"{values[row, column]:.2g}", fontsize=7)
-        figure.suptitle(examples.unit, x=0.01, ha="left", fontsize=9)
-        lines = [line for check in examples.checks for line in textwrap.wrap(check.sentence(), 90)]
-        caption(figure, lines, alarm=examples.status is not Status.SHOWN)
+                if inputs.ndim == 5:
+                    framed_image(at, inputs[row, column], boxes[row, column])
+                else:
+                    draw_input(at, inputs[row, column], raw)
+                at.set_title(f"{values[row, column]:.2g}".replace("-", "−"), fontsize=7, pad=3)
+            axes[row, 0].set_ylabel(kind)
+        reach = f"from {values[-1, 0]:.2g} to {values[0, 0]:.2g}".replace("-", "−")
+        words = "; framed: the place responsible" if inputs.ndim == 5 else ""
+        frame(figure, f"{examples.unit}: {reach}{words}", examples, legend="" if images else BARS)
         return figure
 
-    return Picture(draw, f"Inputs on which {examples.unit} is strongest, spread, nearly and weakest.")
-
-
-def _draw(at: Any, image: np.ndarray, box: np.ndarray) -> None:
-    if image.ndim == 3:
-        framed_image(at, image, box)
-    else:
-        at.fill_between(np.arange(image.size), image.reshape(-1), step="mid", color="#0072b2", lw=0)
-        bare(at)
+    return Picture(draw, f"Inputs on which {examples.unit} is strongest, spread, nearly and weakest. {examples.why}")

@@ -3,7 +3,6 @@ which letter of each is responsible."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,8 +16,9 @@ from exegesis.explain.core import Check, Consequence, Explanation, Provenance, S
 from exegesis.explain.examples.selection import KINDS, chosen_rows
 from exegesis.explain.features.matching import rank_correlations
 from exegesis.explain.features.tokens import likeness, rows_of_one_length
-from exegesis.explain.figure import FOR, INK, Figure, Picture, bare, blank, caption, sentence_picture
-from exegesis.explain.inputs import Inputs
+from exegesis.explain.figure import FOR, INK, Figure, Picture, bare, blank, sentence_picture
+from exegesis.explain.framing import frame
+from exegesis.explain.inputs import Inputs, names_of
 from exegesis.explain.model import Model, NetworkModel, Objective
 from exegesis.explain.target import Explained, Target
 from exegesis.ir import InputError
@@ -116,7 +116,7 @@ def string_examples(
         model.name, model.fingerprint, behavior.name,
     )  # fmt: skip
     checks = (varies, _foretells(rows.tokens, values, letters, each, seed), check)
-    return StringExamples("examples", raw, checks, source)
+    return StringExamples("examples", raw, checks, source, names=names_of(behavior))
 
 
 def _likeness(tokens: Tensor, strongest: Int[np.ndarray, " k"], letters: Tensor) -> Float[np.ndarray, " n"]:
@@ -233,18 +233,21 @@ def _picture(examples: StringExamples, labels: Sequence[str] | None) -> Picture:
         for line, (kind, k) in enumerate((kind, k) for kind in range(len(KINDS)) for k in range(each)):
             y = line + 0.6 * kind
             for x, token in enumerate(tokens[kind, k]):
-                word = labels[token] if labels is not None and token < len(labels) else str(token)
+                word = (
+                    labels[token]
+                    if labels is not None and token < len(labels)
+                    else examples.name_of("tokens", int(token))
+                )
                 framed = x == places[kind, k]
-                frame = {"facecolor": "white", "edgecolor": FOR, "pad": 1.2, "linewidth": 1.0} if framed else None
-                at.text(x, y, word, ha="center", va="center", fontsize=7, color=INK, bbox=frame)
-            at.text(-1.2, y, f"{values[kind, k]:.3g}", ha="right", va="center", fontsize=7)
+                box = {"facecolor": "white", "edgecolor": FOR, "pad": 1.2, "linewidth": 1.0} if framed else None
+                at.text(x, y, word, ha="center", va="center", fontsize=7, color=INK, bbox=box)
+            at.text(-1.2, y, f"{values[kind, k]:.3g}".replace("-", "−"), ha="right", va="center", fontsize=7)
             if k == 0:
                 at.text(-3.6, y, KINDS[kind], ha="right", va="center", fontsize=8)
         at.set(xlim=(-6.5, length), ylim=(4 * each + 2, -1))
         bare(at)
-        figure.suptitle(examples.unit, x=0.01, ha="left", fontsize=9)
-        lines = [line for check in examples.checks for line in textwrap.wrap(check.sentence(), 100)]
-        caption(figure, lines, alarm=examples.status is not Status.SHOWN)
+        words = "; framed: the letter responsible" if (places >= 0).any() else ""
+        frame(figure, f"{examples.unit}: strings by how they excite it{words}", examples)
         return figure
 
-    return Picture(draw, f"Rows on which {examples.unit} is strongest, spread, nearly and weakest.")
+    return Picture(draw, f"Rows on which {examples.unit} is strongest, spread, nearly and weakest. {examples.why}")
