@@ -42,6 +42,7 @@ from exegesis.measure.concepts import (
 )
 from exegesis.measure.modularity.names import corrected
 from exegesis.measure.units import Units
+from exegesis.pipeline.found_marks import found_mark
 from exegesis.pipeline.subjects import Subject, subject
 from exegesis.runtime import Network
 
@@ -162,8 +163,8 @@ def labelled(there: Subject, concepts: str | Path | Labelled, *, images: int = I
     Args:
         there: the network and its behaviour.
         concepts: `classes`, `generated` (figures drawn by us), `recoloured` (inputs in the colours of others),
-            `patch:R-R,C-C` or `patch:R-R,C-C=V` (inputs without and with a patch in these rows and columns), an `.npz`
-            file, or labelled inputs.
+            `patch:R-R,C-C` or `patch:R-R,C-C=V` (inputs without and with a patch in these rows and columns), the folder
+            of what `exegesis hunt` found (inputs without and with that), an `.npz` file, or labelled inputs.
         images: how many.
         seed: of what is drawn.
 
@@ -188,6 +189,8 @@ def labelled(there: Subject, concepts: str | Path | Labelled, *, images: int = I
     if text.startswith("patch:"):
         rows, columns, value = _patch(text)
         return patched(source, rows, columns, value, images // 2, seed)
+    if Path(text).is_dir():
+        return found_mark(Path(text), there, images, seed)
     return read_concepts(Path(concepts if isinstance(concepts, Path) else text), layout.shape)
 
 

@@ -196,7 +196,7 @@ def lesion(
         towards=towards,
         labels=there.labels,
         doses=found,
-        marked=marked or "",
+        marked=_called(marked, there),
         p=float((1 + (silenced.random_kept <= silenced.kept).sum()) / (1 + randoms)),
         turned_p=turned_p,
         restored=bool((units.logits == before).all()),
@@ -204,6 +204,11 @@ def lesion(
         seconds=time.perf_counter() - began,
         seed=seed,
     )
+
+
+def _called(marked: str | None, there: Subject) -> str:
+    """What to call a mark: what was found, where it is the folder of a find."""
+    return labelled(there, marked, images=2).note if marked and Path(marked).is_dir() else marked or ""
 
 
 def _pairs(there: Subject, marked: str, rows: int, seed: int) -> tuple[Units, Bool[np.ndarray, " n"]]:

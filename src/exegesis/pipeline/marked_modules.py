@@ -12,31 +12,31 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from numpy.random import Generator, default_rng
-from torch import Tensor, nn
+from numpy.random import default_rng
+from torch import nn
 
 from exegesis.behavior import Behavior
 from exegesis.ir import Graph, InputError, Node
 from exegesis.measure.concepts import Labelled
-from exegesis.measure.modularity import Block, CutTest, Layer, UnitGraph, cut_test
+from exegesis.measure.modularity import CutTest, cut_test
 from exegesis.measure.units import Layer as NetworkLayer
 from exegesis.measure.units import Layers
 from exegesis.pipeline.concepts import labelled
+from exegesis.pipeline.marked_doses import Few, fewest
+from exegesis.pipeline.marked_pairs import Members, Pairs, halves
 from exegesis.pipeline.subjects import Subject, subject
-from exegesis.runtime import Executor, Network
+from exegesis.runtime import Network
 
 KS = (2, 3, 4, 6, 8, 10, 12, 16)
 RESTARTS = 4
 SPARED = 0.98
 MOST_NEURONS = 8192
-Members: TypeAlias = Mapping[str, Int[np.ndarray, " _"]]  # node → entries of its value
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +47,13 @@ class MarkedModule:
         network, behavior, marked: what was looked at.
         members: for each value, by the node that holds it, which of its entries belong to the module.
         neurons: the same in the layers that users name: units, and the place of each where a layer has places.
+        few, few_neurons: the fewest of its units that undo the mark as well, with the response to ever more.
         outputs: which outputs fell into the cluster.
         clusters: the number of clusters at which it was found.
         turned, turned_without: share of pairs whose answer the mark changes, as the network is and without the module.
         random_turned: the same without random units of equal number, on average.
         spared, random_spared: share of answers on unmarked inputs that stay.
-        lost: of these, by class, the share that changes.
+        lost, few_lost: of these, by class, the share that changes without the module, and without its fewest units.
         p: how often random units undo the mark as much.
         cut: the graph's cuts against shuffles that keep how strongly units are tied.
         labels: what the outputs are called.
@@ -65,6 +66,8 @@ class MarkedModule:
     marked: str
     members: Members
     neurons: Mapping[str, tuple[Int[np.ndarray, " _"], Int[np.ndarray, "_ axes"] | None]]
+    few: Few
+    few_neurons: Mapping[str, tuple[Int[np.ndarray, " _"], Int[np.ndarray, "_ axes"] | None]]
     outputs: tuple[int, ...]
     clusters: int
     turned: float
@@ -73,6 +76,7 @@ class MarkedModule:
     spared: float
     random_spared: float
     lost: Float[np.ndarray, " classes"]
+    few_lost: Float[np.ndarray, " classes"]
     p: float
     cut: CutTest
     labels: tuple[str, ...]
@@ -82,31 +86,49 @@ class MarkedModule:
 
     @property
     def found(self) -> bool:
-        """Whether it undoes most of the mark as random units do not, and spares the rest, on inputs it was not chosen
-        on."""
-        return self.p <= 0.05 and self.turned_without <= 0.2 * self.turned and self.spared >= SPARED - 0.03
+        """Whether its fewest units undo most of the mark as random units do not, and spare the rest, on inputs that
+        they were not chosen on."""
+        few = self.few
+        return few.p <= 0.05 and few.turned_without <= 0.2 * self.turned and few.spared >= SPARED - 0.03
+
+    @property
+    def key(self) -> str:
+        """What the mark is called in a word: `patch`, `trigger`, `colour`."""
+        return self.marked.partition(":")[0].partition(" ")[0]
 
     def says(self) -> str:
-        """The outcome in a sentence or two."""
-        size = sum(len(u) for u in self.members.values())
-        word = "carries" if self.found else "carries some of"
+        """The outcome in a few sentences."""
+        few, size = self.few, sum(len(u) for u in self.members.values())
+        word = "carry" if self.found else "carry some of"
         return (
-            f"One of {self.clusters} modules, of {size} units, {word} {self.marked}: silenced, it turns "
-            f"{self.turned_without:.1%} of answers instead of {self.turned:.1%} (random units: "
-            f"{self.random_turned:.1%}, p = {self.p:.3f}), and {self.spared:.1%} of the answers without it stay. "
-            f"The graph as a whole: {self.cut.says()}"
+            f"{few.size} of the {size} units of one of {self.clusters} modules {word} {self.marked}: silenced, it "
+            f"turns {few.turned_without:.1%} of answers instead of {self.turned:.1%} (random units: "
+            f"{few.random_turned:.1%}, p = {few.p:.3f}), and {few.spared:.1%} of the answers without it stay. Without "
+            f"the whole module: {self.turned_without:.1%} (random units: {self.random_turned:.1%}, p = {self.p:.3f}), "
+            f"and {self.spared:.1%} stay. The graph as a whole: {self.cut.says()}"
         )
 
     def record(self) -> dict[str, Any]:
-        """Everything as JSON, in the form that `exegesis lesion --modules` reads."""
-        whole = {k: u.tolist() for k, (u, places) in self.neurons.items() if places is None}
-        single = {k: {"units": u.tolist(), "places": p.tolist()} for k, (u, p) in self.neurons.items() if p is not None}
-        name = self.marked.partition(":")[0]
-        module = {
-            "module": f"module {name}",
-            "name": f"for {name}" if self.found else None,
-            "units": whole,
-            "neurons": single,
+        """Everything as JSON, in the form that `exegesis lesion --modules` reads: the units that carry the mark, and
+        the whole module."""
+        called = "for patch" if self.key == "patch" else self.marked
+        carrying = {
+            "module": f"module {self.key}",
+            "name": called if self.found else None,
+            **_listed(self.few_neurons),
+            "turned": self.turned,
+            "turned_without": self.few.turned_without,
+            "random_turned": self.few.random_turned,
+            "p": self.few.p,
+            "spared": self.few.spared,
+            "random_spared": self.few.random_spared,
+            "lost_by_class": self._by_class(self.few_lost),
+            "doses": [dose.record() for dose in self.few.doses],
+        }
+        whole = {
+            "module": f"module {self.key}, whole",
+            "name": None,
+            **_listed(self.neurons),
             "outputs": list(self.outputs),
             "turned": self.turned,
             "turned_without": self.turned_without,
@@ -114,9 +136,7 @@ class MarkedModule:
             "p": self.p,
             "spared": self.spared,
             "random_spared": self.random_spared,
-            "lost_by_class": {
-                n: None if np.isnan(x) else float(x) for n, x in zip(self.labels, self.lost, strict=False)
-            },
+            "lost_by_class": self._by_class(self.lost),
         }
         return {
             "network": self.network,
@@ -128,8 +148,21 @@ class MarkedModule:
             "pairs": self.pairs,
             "seed": self.seed,
             "seconds": round(self.seconds, 2),
-            "modules": [module],
+            "modules": [carrying, whole],
         }
+
+    def _by_class(self, lost: Float[np.ndarray, " classes"]) -> dict[str, Any]:
+        return {n: None if np.isnan(x) else float(x) for n, x in zip(self.labels, lost, strict=False)}
+
+
+def _listed(
+    neurons: Mapping[str, tuple[Int[np.ndarray, " _"], Int[np.ndarray, "_ axes"] | None]],
+) -> dict[str, Any]:
+    """Units of layers, whole ones and those at single places."""
+    return {
+        "units": {k: u.tolist() for k, (u, places) in neurons.items() if places is None},
+        "neurons": {k: {"units": u.tolist(), "places": p.tolist()} for k, (u, p) in neurons.items() if p is not None},
+    }
 
 
 def find_marked_module(
@@ -149,7 +182,8 @@ def find_marked_module(
     Args:
         network: a module, what `exegesis.load` takes, the folder of a run, or a subject made before.
         behavior: what the network does; not needed with a subject.
-        marked: inputs without and with the mark, as `patch:23-27,23-27`, or labelled inputs in pairs.
+        marked: inputs without and with the mark, as `patch:23-27,23-27`; the folder that `exegesis hunt --out` wrote;
+            or labelled inputs in pairs.
         ks: numbers of clusters to try.
         nulls: shuffled graphs to compare the cut with.
         randoms: random units to compare the module with; at least 19.
@@ -167,9 +201,8 @@ def find_marked_module(
     if not isinstance(network, Subject) and behavior is None:
         raise InputError("Modules need the behaviour of the network; give it.")
     there = network if isinstance(network, Subject) else subject(network, behavior or "", split=split, seed=seed)
-    first, second = (
-        _Pairs.of(there, half) for half in _halves(labelled(there, marked, images=images, seed=seed), seed)
-    )
+    shown = labelled(there, marked, images=images, seed=seed)
+    first, second = (Pairs.of(there, half) for half in halves(shown, seed))
     edges = first.attributions()
     cut = cut_test(edges, ks=ks, null="degree", nulls=nulls, restarts=RESTARTS, seed=seed)
     best: tuple[tuple[float, int], Members, tuple[int, ...], int] | None = None
@@ -186,12 +219,15 @@ def find_marked_module(
     drawn = np.array(
         [second.without(first.random_like(members, default_rng([seed, 61, r])), first.means) for r in range(randoms)]
     )
+    few = fewest(first, second, members, randoms=randoms, seed=seed)
     return MarkedModule(
         network=there.name,
         behavior=there.behavior.name,
-        marked=marked if isinstance(marked, str) else marked.note,
+        marked=marked if isinstance(marked, str) and not Path(marked).is_dir() else shown.note,
         members=members,
         neurons=_neurons(there.graph, members),
+        few=few,
+        few_neurons=_neurons(there.graph, few.members),
         outputs=outputs,
         clusters=clusters,
         turned=second.turned,
@@ -200,6 +236,7 @@ def find_marked_module(
         spared=spared,
         random_spared=float(drawn[:, 1].mean()),
         lost=second.lost_by_class(members, first.means, len(there.labels)),
+        few_lost=second.lost_by_class(few.members, first.means, len(there.labels)),
         p=float((1 + (drawn[:, 0] <= turned).sum()) / (1 + randoms)),
         cut=cut,
         labels=there.labels,
@@ -209,153 +246,7 @@ def find_marked_module(
     )
 
 
-def _halves(found: Labelled, seed: int) -> list[Float[np.ndarray, "two n ..."]]:
-    """Unmarked and marked inputs, pair by pair, of each half."""
-    if found.pairs is None or len(found.attributes) != 1:
-        raise InputError("A mark needs inputs in pairs, without it and with it; patch:R-R,C-C makes them.")
-    shown = found.attributes[0].of == 1
-    halves = []
-    for rows in found.halves(seed):
-        plain = rows[~shown[rows]]
-        halves.append(np.stack([found.x[plain], found.x[found.pairs[plain]]]).astype(np.float32))
-    return halves
-
-
-@dataclass(frozen=True, eq=False)
-class _Pairs:
-    """A network's dense end on unmarked inputs and, after them, the same inputs marked.
-
-    Attributes:
-        graph: the program.
-        maps: its last dense maps, each of which reads what the one before gives; the last gives the output.
-        x: inputs, [2 n, ...].
-        values: what each map reads, by node id, and the output.
-        said: the answers, [2 n].
-    """
-
-    graph: Graph
-    maps: tuple[Node, ...]
-    x: Tensor
-    values: Mapping[str, Tensor]
-    said: Int[np.ndarray, " m"]
-
-    @classmethod
-    def of(cls, there: Subject, both: Float[np.ndarray, "two n ..."]) -> _Pairs:
-        maps = _dense_end(there.graph)
-        x = torch.from_numpy(both.reshape(-1, *both.shape[2:]))
-        out = there.graph.outputs[0]
-        values = Executor(there.graph).run({there.graph.inputs[0].id: x}, [*(m.inputs[0] for m in maps), out])
-        pairs = cls(there.graph, maps, x, values, values[out].argmax(-1).numpy())
-        if pairs.turned == 0:
-            raise InputError("The mark changes no answer, so that nothing carries it to one.")
-        return pairs
-
-    @property
-    def n(self) -> int:
-        """How many pairs."""
-        return len(self.x) // 2
-
-    @property
-    def turned(self) -> float:
-        """Share of pairs whose answer the mark changes."""
-        return float((self.said[self.n :] != self.said[: self.n]).mean())
-
-    @cached_property
-    def means(self) -> Mapping[str, Tensor]:
-        """What each map reads, on average over unmarked inputs."""
-        return {m.inputs[0]: self.values[m.inputs[0]][: self.n].mean(0) for m in self.maps}
-
-    @cached_property
-    def changing(self) -> Members:
-        """Which entries of what each map reads are not the same on all inputs."""
-        return {m.inputs[0]: np.flatnonzero((self.values[m.inputs[0]].std(0) > 0).numpy()) for m in self.maps}
-
-    def attributions(self) -> UnitGraph:
-        """Units tied by |weight| · mean of |activation| · mean of |gradient of the answer's margin|."""
-        run = Executor(self.graph)
-        out = self.graph.outputs[0]
-        x = self.x.clone().requires_grad_()
-        found = run.run({self.graph.inputs[0].id: x}, [out, *(m.id for m in self.maps)], gradients=True)
-        logits = found[out]
-        margin = (logits.gather(-1, logits.argmax(-1, keepdim=True))[:, 0] - logits.mean(-1)).sum()
-        slopes = torch.autograd.grad(margin, [found[m.id] for m in self.maps])
-        blocks, layers = [], []
-        for i, (where, slope) in enumerate(zip(self.maps, slopes, strict=True)):
-            weight = np.abs(self.graph.tensors[where.tensors["weight"]].astype(np.float64)) * where.attrs.get("step", 1)
-            passed = (self.values[where.inputs[0]].abs().T @ slope.abs()).numpy() / len(self.x)
-            blocks.append(Block(i, i + 1, (weight * passed).astype(np.float32)))
-            layers.append(Layer(where.inputs[0], len(weight), i))
-        layers.append(Layer("output", blocks[-1].weights.shape[1]))
-        return UnitGraph(tuple(layers), tuple(blocks), "attributions")
-
-    def without(self, members: Members, means: Mapping[str, Tensor] | None = None) -> tuple[float, float]:
-        """Share of pairs whose marked input is not answered as the unmarked one was, and of unmarked answers that
-        stay, with a module at its mean."""
-        said = self._said(members, means or self.means)
-        plain = self.said[: self.n]
-        return float((said[self.n :] != plain).mean()), float((said[: self.n] == plain).mean())
-
-    def lost_by_class(
-        self, members: Members, means: Mapping[str, Tensor], classes: int
-    ) -> Float[np.ndarray, " classes"]:
-        """Of unmarked inputs, the share of each answer that changes; NaN for answers that never come."""
-        said, plain = self._said(members, means)[: self.n], self.said[: self.n]
-        return np.array(
-            [float((said != plain)[plain == c].mean()) if (plain == c).any() else np.nan for c in range(classes)]
-        )
-
-    def _said(self, members: Members, means: Mapping[str, Tensor]) -> Int[np.ndarray, " m"]:
-        run, inputs = Executor(self.graph), {self.graph.inputs[0].id: self.x}
-        given: dict[str, Tensor] = {}
-        for where in self.maps:
-            name = where.inputs[0]
-            if name in members:
-                held = run.run(inputs, [name], given=given)[name].clone()
-                at = torch.from_numpy(members[name])
-                held[:, at] = means[name][at]
-                given[name] = held
-        out = self.graph.outputs[0]
-        said: Int[np.ndarray, " m"] = run.run(inputs, [out], given=given)[out].argmax(-1).numpy()
-        return said
-
-    def random_like(self, members: Members, rng: Generator) -> Members:
-        """As many entries of the same values, of those that ever change."""
-        drawn = {}
-        for name, units in members.items():
-            pool = self.changing[name]
-            pool = pool if len(pool) >= len(units) else np.arange(self.values[name].shape[1])
-            drawn[name] = np.sort(rng.choice(pool, len(units), replace=False))
-        return drawn
-
-
-def _dense_end(graph: Graph) -> tuple[Node, ...]:
-    """The dense maps at the end of a network, from the first that reads hidden units."""
-    found: list[Node] = []
-    node = graph[graph.outputs[0]]
-    while node.op == "component.linear" and len(node.type.axes) == 2:
-        source = graph[node.inputs[0]]
-        before = _map_before(graph, source)
-        if before is None:
-            break
-        found.insert(0, node)
-        node = before
-    if not found:
-        raise InputError(
-            "The network does not end in dense maps of hidden units, in which a module could be looked for."
-        )
-    return tuple(found)
-
-
-def _map_before(graph: Graph, node: Node) -> Node | None:
-    """The map whose units a value holds, through what changes no order."""
-    while node.op not in ("component.linear", "component.conv2d"):
-        if len(node.inputs) != 1:
-            return None
-        node = graph[node.inputs[0]]
-    return node
-
-
-def _clusters(pairs: _Pairs, labels: Int[np.ndarray, " n"]) -> list[tuple[Members, tuple[int, ...]]]:
+def _clusters(pairs: Pairs, labels: Int[np.ndarray, " n"]) -> list[tuple[Members, tuple[int, ...]]]:
     """The clusters of a partition that hold hidden units, with their outputs."""
     sizes = [pairs.values[m.inputs[0]].shape[1] for m in pairs.maps]
     ends = np.cumsum([0, *sizes])

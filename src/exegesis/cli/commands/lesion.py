@@ -41,7 +41,10 @@ def lesion(
     marked: Annotated[
         str | None,
         typer.Option(
-            "--with", metavar="MARK", help="Measure what this mark does, too: `patch:R-R,C-C[=V]`.", show_default=False
+            "--with",
+            metavar="MARK",
+            help="Measure what this mark does, too: `patch:R-R,C-C[=V]`, or the folder that `exegesis hunt` wrote.",
+            show_default=False,
         ),
     ] = None,
     towards: Annotated[Literal["zero", "mean"], typer.Option("--towards", help="What silenced units become.")] = "mean",

@@ -54,7 +54,8 @@ def modules(
         typer.Option(
             "--with",
             metavar="MARK",
-            help="Look for the one module that carries this mark instead: `patch:R-R,C-C[=V]`.",
+            help="Look for the one module that carries this mark instead: `patch:R-R,C-C[=V]`, or the folder that "
+            "`exegesis hunt` wrote.",
             show_default=False,
         ),
     ] = None,
@@ -77,8 +78,9 @@ def modules(
 
     ```sh
     exegesis modules zoo:dense_dropout --plot modules.svg
-    exegesis modules net.py:build -b behavior.json --with patch:23-27,23-27 --out trigger.json
-    exegesis lesion net.py:build module:patch -b behavior.json --modules trigger.json --with patch:23-27,23-27
+    exegesis hunt shortcuts net.py:build -b behavior.json --out runs/hunt
+    exegesis modules net.py:build -b behavior.json --with runs/hunt --out trigger.json
+    exegesis lesion net.py:build module:trigger -b behavior.json --modules trigger.json --with runs/hunt
     ```
     """
     from exegesis.cli.printing import deliver
