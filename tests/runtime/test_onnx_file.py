@@ -122,6 +122,98 @@ def test_a_maximum_over_uneven_padding_is_that_of_the_image(tmp_path: Path) -> N
     assert (found == expected).all()
 
 
+def recurrent(kind: str, ways: int, *, start: bool = False, **attrs: object) -> tuple[list[Any], dict[str, np.ndarray]]:
+    """A recurrent operator over rows of the input, whose last state and first of all states decide."""
+    n, gates = helper.make_node, {"RNN": 1, "GRU": 3, "LSTM": 4}[kind]
+    held = {"w": numbers(ways, gates * 4, 3), "r": numbers(ways, gates * 4, 4), "b": numbers(ways, gates * 8)}
+    held |= {"v": numbers(ways * 4, 2), "axis": np.array([0])}
+    held |= {"wide": np.array([-1, ways * 4])} | ({"h": np.zeros((ways, 1, 4), np.float32)} if start else {})
+    given = ["s", "w", "r", "b", *(["", "h"] if start else [])]
+    nodes = [
+        n("Transpose", ["x"], ["s"], perm=[1, 0, 2]),
+        n(kind, given, ["all", "last"], hidden_size=4, **attrs),
+        n("Transpose", ["last"], ["t"], perm=[1, 0, 2]),
+        n("Reshape", ["t", "wide"], ["u"]),
+        n("MatMul", ["u", "v"], ["m"]),
+        n("Gather", ["all", "axis"], ["first"], axis=0),
+        n("Squeeze", ["first", "axis"], ["f"]),
+        n("Transpose", ["f"], ["g"], perm=[1, 0, 2]),
+        n("Reshape", ["g", "wide"], ["k"]),
+        n("MatMul", ["k", "v"], ["o"]),
+        n("Add", ["m", "o"], ["y"]),
+    ]
+    return nodes, held
+
+
+@pytest.mark.parametrize(
+    ("kind", "ways", "attrs"),
+    [
+        ("RNN", 1, {}),
+        ("GRU", 1, {"linear_before_reset": 1}),
+        ("GRU", 1, {"linear_before_reset": 1, "start": True}),
+        ("LSTM", 1, {}),
+    ],
+)
+def test_recurrent_operators(kind: str, ways: int, attrs: dict[str, Any], tmp_path: Path) -> None:
+    nodes, held = recurrent(kind, ways, **attrs)
+    made = model(nodes, ("n", 5, 3), ("n", 2), **held)
+    if attrs.get("start"):  # the evaluator wants a start for every input
+        plain, _ = recurrent(kind, ways, linear_before_reset=1)
+        same = {k: v for k, v in held.items() if k != "h"}
+        onnx.save(made, str(tmp_path / "start.onnx"))
+        x = torch.from_numpy(numbers(3, 5, 3))
+        expected = reference.ReferenceEvaluator(model(plain, ("n", 5, 3), ("n", 2), **same)).run(None, {"x": x.numpy()})
+        np.testing.assert_allclose(load(tmp_path / "start.onnx")(x).numpy(), expected[0], atol=1e-4, rtol=1e-4)
+        return
+    ops = check_equal(made, tmp_path / "net.onnx", 5, 3)
+    assert "component.linear" in ops
+    assert not any(f".{kind.lower()}" in op for op in ops)
+
+
+@pytest.mark.parametrize(("kind", "layer"), [("GRU", torch.nn.GRU), ("LSTM", torch.nn.LSTM), ("RNN", torch.nn.RNN)])
+def test_both_directions_against_torchs_layers(kind: str, layer: Any, tmp_path: Path) -> None:
+    """The evaluator of the onnx package reads in one direction alone."""
+    torch.manual_seed(0)
+    theirs = layer(3, 4, batch_first=True, bidirectional=True)
+    order = {"GRU": [1, 0, 2], "LSTM": [0, 3, 1, 2], "RNN": [0]}[kind]
+
+    def held(name: str) -> np.ndarray:
+        ways = [getattr(theirs, name + back).detach().chunk(len(order)) for back in ("", "_reverse")]
+        return np.stack([torch.cat([gates[i] for i in order]).numpy() for gates in ways])
+
+    nodes, given = recurrent(
+        kind, 2, direction="bidirectional", **({"linear_before_reset": 1} if kind == "GRU" else {})
+    )
+    given |= {"w": held("weight_ih_l0"), "r": held("weight_hh_l0")}
+    given["b"] = np.concatenate([held("bias_ih_l0"), held("bias_hh_l0")], 1)
+    onnx.save(model(nodes, ("n", 5, 3), ("n", 2), **given), str(tmp_path / "net.onnx"))
+    network, x = load(tmp_path / "net.onnx"), torch.from_numpy(numbers(3, 5, 3))
+    with torch.no_grad():
+        states, last = theirs(x)
+        last = last[0] if isinstance(last, tuple) else last
+        both = torch.cat([last[0], last[1]], -1) + states[:, 0]
+    np.testing.assert_allclose(network(x).numpy(), (both @ torch.from_numpy(given["v"])).numpy(), atol=1e-5)
+    assert lift(network.module, (x,)).certificate.worst("float32") < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("kind", "attrs", "why"),
+    [
+        ("GRU", {}, "linear_before_reset=0"),
+        ("LSTM", {"clip": 3.0}, "clipped or coupled gates"),
+        ("RNN", {"activations": ["Softsign"]}, "activations Softsign"),
+    ],
+)
+def test_recurrent_operators_that_torch_has_no_layer_for(
+    kind: str, attrs: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    nodes, held = recurrent(kind, 1, **attrs)
+    onnx.save(model(nodes, ("n", 5, 3), ("n", 2), **held), str(tmp_path / "net.onnx"))
+    with pytest.raises(InputError, match=why) as error:
+        load(tmp_path / "net.onnx")(torch.zeros(1, 5, 3))
+    assert str(error.value).count("\n") == 0
+
+
 def test_refusals_are_one_clear_sentence(tmp_path: Path) -> None:
     path, n = tmp_path / "net.onnx", helper.make_node
 

@@ -16,9 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exegesis.ir import InputError
+from exegesis.runtime.onnx_recurrent import RECURRENT
 
 Attrs: TypeAlias = Mapping[str, Any]
-Op: TypeAlias = Callable[..., Tensor]
+Op: TypeAlias = Callable[..., Any]
+_STARTS = (5, 6)  # inputs of a recurrent operator that are starting states
 OLDEST = 13  # before it, axes of Squeeze, Unsqueeze and the like were attributes, and Softmax flattened its input
 
 
@@ -45,7 +47,7 @@ class OnnxNetwork(nn.Module):
         self._fixed: dict[str, list[Any]] = {}
         for tensor in graph.initializer:
             self._hold(tensor.name, _array(tensor, path))
-        self._steps: list[tuple[str, Attrs, tuple[str, ...], str]] = []
+        self._steps: list[tuple[str, Attrs, tuple[str, ...], tuple[str, ...]]] = []
         for node in graph.node:
             self._step(node, path)
 
@@ -70,13 +72,23 @@ class OnnxNetwork(nn.Module):
         if node.domain not in ("", "ai.onnx") or node.op_type not in OPS:
             raise InputError(f"{path} uses the operator {node.op_type}, which is not supported.")
         known = {str(k): self._fixed[i] for k, i in enumerate(node.input) if i in self._fixed}
-        self._steps.append((node.op_type, {**attrs, "known": known}, tuple(node.input), node.output[0]))
+        inputs = tuple(node.input)
+        if node.op_type in RECURRENT:
+            inputs = tuple("" if k in _STARTS and self._is_zero(i) else i for k, i in enumerate(inputs))
+        self._steps.append((node.op_type, {**attrs, "known": known}, inputs, tuple(node.output)))
+
+    def _is_zero(self, name: str) -> bool:
+        """Whether a tensor of the file holds nothing but zeros: a starting state of zeros fits any number of inputs."""
+        held = getattr(self, self._names[name]) if name in self._names else None
+        return held is not None and not bool(held.any())
 
     def forward(self, x: Tensor) -> Tensor:
         values: dict[str, Tensor] = {self._input: x}
-        for op, attrs, inputs, output in self._steps:
+        for op, attrs, inputs, outputs in self._steps:
             given = [None if not i else values[i] if i in values else getattr(self, self._names[i]) for i in inputs]
-            values[output] = OPS[op](attrs, *given)
+            found = OPS[op](attrs, *given)
+            several = found if isinstance(found, tuple | list) else (found,)
+            values.update((name, value) for name, value in zip(outputs, several, strict=False) if name)
         return values[self._output]
 
 
@@ -245,11 +257,36 @@ def _unsqueeze(attrs: Attrs, x: Tensor, axes: Tensor | None = None) -> Tensor:
     return x
 
 
+def _gather(attrs: Attrs, x: Tensor, index: Tensor) -> Tensor:
+    """Rows of a table for ids; or entries of one axis, counted from the end where they are negative."""
+    axis = attrs.get("axis", 0) % x.ndim
+    known: Mapping[str, list[int]] = attrs["known"]
+    if "1" in known and index.ndim == 0:
+        return x.select(axis, int(known["1"][0]))
+    if axis == 0 and x.ndim == 2 and "1" not in known:
+        return F.embedding(index.long(), x)
+    chosen = torch.where(index < 0, index + x.shape[axis], index).long()
+    return x.index_select(axis, chosen.reshape(-1)).unflatten(axis, index.shape) if index.ndim else x.select(axis, 0)
+
+
+def _slice(attrs: Attrs, x: Tensor, *_: Tensor | None) -> Tensor:
+    starts, ends = _needed(attrs, 1, "starts"), _needed(attrs, 2, "ends")
+    axes = _numbers(attrs, 3, "axes") or list(range(len(starts)))
+    steps = _numbers(attrs, 4, "steps") or [1] * len(starts)
+    if any(s < 1 for s in steps):
+        raise InputError("A Slice of the ONNX model goes backwards, which is not supported.")
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        x = x[(slice(None),) * (axis % x.ndim) + (slice(start, end, step),)]
+    return x
+
+
 def _gelu(attrs: Attrs, x: Tensor) -> Tensor:
     return F.gelu(x, approximate=attrs.get("approximate", "none"))
 
 
 OPS: Mapping[str, Op] = {
+    **RECURRENT,
+    "Abs": lambda attrs, x: torch.abs(x),
     "Add": lambda attrs, a, b: a + b,
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_norm,
@@ -264,21 +301,30 @@ OPS: Mapping[str, Op] = {
     "Flatten": lambda attrs, x: (
         x.flatten(1) if attrs.get("axis", 1) == 1 else x.flatten(0, attrs["axis"] - 1).flatten(1)
     ),
+    "Gather": _gather,
     "Gelu": _gelu,
     "Gemm": _gemm,
     "GlobalAveragePool": lambda attrs, x: x.mean(list(range(2, x.ndim)), True),
+    "HardSigmoid": lambda attrs, x: (attrs.get("alpha", 0.2) * x + attrs.get("beta", 0.5)).clamp(0, 1),
+    "HardSwish": lambda attrs, x: F.hardswish(x),
     "Identity": lambda attrs, x: x,
     "LayerNormalization": _layer_norm,
     "LeakyRelu": lambda attrs, x: F.leaky_relu(x, attrs.get("alpha", 0.01)),
+    "Log": lambda attrs, x: torch.log(x),
+    "LogSoftmax": lambda attrs, x: torch.log_softmax(x, attrs.get("axis", -1)),
     "MatMul": lambda attrs, a, b: a @ b,
     "MaxPool": _max_pool,
+    "Mish": lambda attrs, x: F.mish(x),
     "Mul": lambda attrs, a, b: a * b,
     "Neg": lambda attrs, x: -x,
+    "PRelu": lambda attrs, x, slope: torch.where(x < 0, slope * x, x),
     "Pow": lambda attrs, a, b: a**b,
     "ReduceMean": _reduced,
     "Relu": lambda attrs, x: F.relu(x),
     "Reshape": _reshape,
+    "Selu": lambda attrs, x: F.selu(x),
     "Sigmoid": lambda attrs, x: torch.sigmoid(x),
+    "Slice": _slice,
     "Softmax": lambda attrs, x: torch.softmax(x, attrs.get("axis", -1)),
     "Softplus": lambda attrs, x: F.softplus(x),
     "Sqrt": lambda attrs, x: torch.sqrt(x),
