@@ -29,7 +29,8 @@ def concepts(
             "--concepts",
             "-c",
             metavar="WHAT",
-            help="`classes`, `generated`, `recoloured`, `patch:R-R,C-C[=V]`, or an .npz file of labelled inputs.",
+            help="`classes`, `generated`, `recoloured`, `patch:R-R,C-C[=V]`, the folder that `exegesis hunt` wrote, or "
+            "an .npz file of labelled inputs.",
         ),
     ] = "classes",
     split: Annotated[str | None, SPLIT] = None,
