@@ -120,3 +120,20 @@ def test_what_cannot_be_asked_is_one_sentence(exegesis: Command, arguments: tupl
     assert shown.code == 2
     assert said in shown.err
     assert len(shown.err.strip().splitlines()) == 1
+
+
+def test_evidence_on_the_page_of_a_run(exegesis: Command, saved: Path, tmp_path: Path) -> None:
+    asked = ("explain", "anchor", "zoo:majority", "--row", "0", "--report")
+    bare = exegesis(*asked, saved)
+    assert (bare.code, "report.html" in bare.err) == (2, True)  # a run that was saved without its page
+    (saved / "report.html").write_text("<html><main><footer>Seed 0</footer></main></html>")
+    shown = exegesis(*asked, saved)
+    assert shown.code == 0, shown.err
+    page = (saved / "report.html").read_text()
+    assert "Anchor of zoo:majority" in page
+    assert "data:image/svg+xml" in page
+    assert "precision: " in page
+    assert page.endswith("<footer>Seed 0</footer></main></html>")
+    assert exegesis("show", saved).code == 0  # still a run
+    none = exegesis(*asked, tmp_path)
+    assert (none.code, "is not a finished run" in none.err) == (2, True)

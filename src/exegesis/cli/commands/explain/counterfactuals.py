@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exegesis.cli.commands.explain.giving import OUT, Giving
+from exegesis.cli.commands.explain.giving import OUT, REPORT, Giving
 from exegesis.cli.commands.explain.options import INDEX, asked_split, few_rows, output_of, places_of
 from exegesis.cli.guard import guarded
 from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, PLOT, QUIET, SEED, SPLIT, behavior_of
@@ -38,6 +38,7 @@ def counterfactuals(
     split: Annotated[str | None, SPLIT] = None,
     plot: Annotated[Path | None, PLOT] = None,
     out: Annotated[Path | None, OUT] = None,
+    report: Annotated[Path | None, REPORT] = None,
     seed: Annotated[int, SEED] = 0,
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
@@ -57,7 +58,7 @@ def counterfactuals(
     from exegesis.explain.contrast import counterfactuals as sought
     from exegesis.runtime import load
 
-    giving = Giving(out, plot, as_json, quiet)
+    giving = Giving(out, plot, as_json, quiet, report)
     signal = behavior_of(network, behavior)
     found = sought(
         load(network), signal, few_rows(index), to=None if to is None else output_of(signal, to),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exegesis.cli.commands.explain.giving import OUT, Giving
+from exegesis.cli.commands.explain.giving import OUT, REPORT, Giving
 from exegesis.cli.commands.explain.options import column_of, output_of
 from exegesis.cli.guard import guarded
 from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, PLOT, QUIET, SEED, behavior_of
@@ -26,6 +26,7 @@ def dependence(
     output: Annotated[str, typer.Option("--output", metavar="OUTPUT", help="By name or number.")] = "0",
     plot: Annotated[Path | None, PLOT] = None,
     out: Annotated[Path | None, OUT] = None,
+    report: Annotated[Path | None, REPORT] = None,
     seed: Annotated[int, SEED] = 0,
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
@@ -44,7 +45,7 @@ def dependence(
     from exegesis.explain.contrast import dependence as followed
     from exegesis.runtime import load
 
-    giving = Giving(out, plot, as_json, quiet)
+    giving = Giving(out, plot, as_json, quiet, report)
     signal = behavior_of(network, behavior)
     loaded = load(network)
     found = followed(loaded, signal, column_of(signal, feature), output=output_of(signal, output), seed=seed)

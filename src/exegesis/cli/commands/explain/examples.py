@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exegesis.cli.commands.explain.giving import OUT, Giving
+from exegesis.cli.commands.explain.giving import OUT, REPORT, Giving
 from exegesis.cli.commands.explain.options import (
     LAYER,
     MODULE,
@@ -42,6 +42,7 @@ def examples(
     position: Annotated[int | None, POSITION] = None,
     plot: Annotated[Path | None, PLOT] = None,
     out: Annotated[Path | None, OUT] = None,
+    report: Annotated[Path | None, REPORT] = None,
     seed: Annotated[int, SEED] = 0,
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
@@ -63,7 +64,7 @@ def examples(
 
     signal = behavior_of(network, behavior)
     labels = signal.vocabulary.labels
-    giving = Giving(out, plot, as_json, quiet, {"labels": labels} if signal.is_sequence else {})
+    giving = Giving(out, plot, as_json, quiet, report, {"labels": labels} if signal.is_sequence else {})
     found: Sequence[Explanation]
     if part := part_or_layer(network, signal, module, layer, modules, seed):
         from exegesis.pipeline.explaining_parts import examples_of_part

@@ -14,9 +14,16 @@ from exegesis.cli.options import check_picture
 
 if TYPE_CHECKING:
     from exegesis.explain.core import Explanation
+    from exegesis.explain.figure import Picture
 
 OUT = typer.Option(
     "--out", "-o", metavar="DIR", help="Write arrays, checks and a picture into this folder.", show_default=False
+)
+REPORT = typer.Option(
+    "--report",
+    metavar="RUN",
+    help="Put the picture and its checks on the page of this run, as evidence.",
+    show_default=False,
 )
 
 
@@ -28,19 +35,26 @@ class Giving:
         out: a folder for arrays, checks and pictures.
         plot: a file for the picture; numbered where there are several.
         as_json, quiet: what is printed.
+        report: a run on whose page it goes.
+        picture: what `figure` is told.
 
     Raises:
-        InputError: a picture that could not be written.
+        InputError: a picture that could not be written, or a run that is none.
     """
 
     out: Path | None = None
     plot: Path | None = None
     as_json: bool = False
     quiet: bool = False
-    picture: Mapping[str, Any] = field(default_factory=dict)  # what `figure` is told
+    report: Path | None = None
+    picture: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_picture(self.plot)
+        if self.report is not None:
+            from exegesis.store import RunFolder
+
+            RunFolder.open(self.report).report()
 
     def give(
         self,
@@ -79,6 +93,25 @@ class Giving:
             if self.plot is not None:
                 path = self.plot.with_stem(f"{self.plot.stem}-{number:02d}") if many else self.plot
                 one.figure(**self.picture).save(path)
+            if self.report is not None:
+                _put_on_page(self.report, one, one.figure(**self.picture))
+
+
+def _put_on_page(run: Path, one: Explanation, picture: Picture) -> None:
+    """The explanation as evidence in the run's `report.html`, which is replaced whole."""
+    from exegesis.emit.evidence import Evidence, with_evidence
+    from exegesis.ir.files import write_text
+    from exegesis.store import RunFolder
+    from exegesis.store.run_folder import REPORT as PAGE
+
+    source = one.provenance
+    asked = ", ".join(f"{key} {value}" for key, value in source.parameters.items() if value not in (None, [], ""))
+    title = f"{one.kind.capitalize()} of {source.network}" + (f": {asked}" if asked else "")
+    made = f"By {source.method}, seed {source.seed}." if source.method != one.kind else f"Seed {source.seed}."
+    sentences = (one.why, made, *(check.sentence() for check in one.checks), *one.notes)
+    page = RunFolder.open(run).report()
+    evidence = Evidence(title, one.status.value, sentences, picture.svg, picture.alt)
+    write_text(run / PAGE, with_evidence(page, evidence))
 
 
 def _say(one: Explanation, lines: Sequence[str]) -> None:

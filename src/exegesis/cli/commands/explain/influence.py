@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exegesis.cli.commands.explain.giving import OUT, Giving
+from exegesis.cli.commands.explain.giving import OUT, REPORT, Giving
 from exegesis.cli.commands.explain.options import INDEX, asked_split, few_rows
 from exegesis.cli.guard import guarded
 from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, PLOT, QUIET, SEED, SPLIT, behavior_of
@@ -44,6 +44,7 @@ def influence(
     split: Annotated[str | None, SPLIT] = None,
     plot: Annotated[Path | None, PLOT] = None,
     out: Annotated[Path | None, OUT] = None,
+    report: Annotated[Path | None, REPORT] = None,
     seed: Annotated[int, SEED] = 0,
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
@@ -62,7 +63,7 @@ def influence(
     """
     from exegesis.pipeline.influence import influence as scored
 
-    giving = Giving(out, plot, as_json, quiet)
+    giving = Giving(out, plot, as_json, quiet, report)
     signal = behavior_of(network, behavior)
     found = scored(
         network, signal, few_rows(index), _scorers(method, may_retrain), split=asked_split(signal, split),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exegesis.cli.commands.explain.giving import OUT, Giving
+from exegesis.cli.commands.explain.giving import OUT, REPORT, Giving
 from exegesis.cli.commands.explain.options import LAYER
 from exegesis.cli.guard import guarded
 from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, PLOT, QUIET, SEED, behavior_of
@@ -24,6 +24,7 @@ def prototypes(
     count: Annotated[int, typer.Option("--count", "-k", metavar="K", help="How many.")] = 10,
     plot: Annotated[Path | None, PLOT] = None,
     out: Annotated[Path | None, OUT] = None,
+    report: Annotated[Path | None, REPORT] = None,
     seed: Annotated[int, SEED] = 0,
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
@@ -41,7 +42,7 @@ def prototypes(
     from exegesis.explain.examples import prototypes_of
     from exegesis.runtime import load
 
-    giving = Giving(out, plot, as_json, quiet)
+    giving = Giving(out, plot, as_json, quiet, report)
     signal = behavior_of(network, behavior)
     split = next(iter(signal.splits))
     return giving.give([prototypes_of(load(network), signal, layer, count=count, split=split, seed=seed)], _lines)

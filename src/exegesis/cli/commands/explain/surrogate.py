@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from exegesis.cli.commands.explain.giving import OUT, Giving
+from exegesis.cli.commands.explain.giving import OUT, REPORT, Giving
 from exegesis.cli.guard import guarded
 from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, PLOT, QUIET, SEED, behavior_of
 
@@ -19,6 +19,7 @@ def surrogate(
     leaves: Annotated[int, typer.Option("--leaves", metavar="N", help="Of the tree, at most.")] = 8,
     plot: Annotated[Path | None, PLOT] = None,
     out: Annotated[Path | None, OUT] = None,
+    report: Annotated[Path | None, REPORT] = None,
     seed: Annotated[int, SEED] = 0,
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
@@ -34,6 +35,6 @@ def surrogate(
     from exegesis.explain.contrast import surrogate as fitted
     from exegesis.runtime import load
 
-    giving = Giving(out, plot, as_json, quiet)
+    giving = Giving(out, plot, as_json, quiet, report)
     found = fitted(load(network), behavior_of(network, behavior), leaves=leaves, seed=seed)
     return giving.give([found], lambda _: list(found.rules))
