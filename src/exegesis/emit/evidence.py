@@ -60,9 +60,12 @@ def _panel(evidence: Evidence) -> str:
     lines = "\n".join(f'<p class="soft small">{html.escape(sentence)}</p>' for sentence in evidence.sentences[1:])
     badge = f'<span class="badge {state}">{evidence.status}</span>'
     image = f"data:image/svg+xml;base64,{picture}"
+    summary = (
+        f'<summary class="small" style="display:list-item;padding:0">{html.escape(evidence.sentences[0])}</summary>'
+    )
     return (
         '<div class="panel" style="padding:1rem 1.2rem;margin-bottom:1rem">\n'
         f"<h3>{html.escape(evidence.title)} {badge}</h3>\n"
         f'<img style="max-width:100%;background:white" src="{image}" alt="{html.escape(evidence.alt)}">\n'
-        f'<details><summary class="small" style="display:list-item;padding:0">{html.escape(evidence.sentences[0])}</summary>\n{lines}\n</details>\n</div>'
+        f"<details>{summary}\n{lines}\n</details>\n</div>"
     )
