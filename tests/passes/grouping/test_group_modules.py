@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exegesis.behavior import Argmax, ArraySplit
+from exegesis.behavior import Argmax, ArraySplit, Behavior
 from exegesis.emit import About, emit_program
+from exegesis.evidence import Status
 from exegesis.ir import Graph, check, price
+from exegesis.ir.progress import Silent
 from exegesis.lift import lift
 from exegesis.measure import Bench
 from exegesis.measure.units import Layers
@@ -19,7 +21,11 @@ from exegesis.passes.grouping.group_modules import GroupModules
 from exegesis.passes.grouping.pictures import as_pictures
 from exegesis.passes.grouping.splitting import Part, chains, merged, split
 from exegesis.passes.manager import Manager, PassError, Setting
-from exegesis.runtime import Executor
+from exegesis.runtime import Executor, Network
+from exegesis.verify.budget import Budget
+from exegesis.verify.interchange import ASKED, Exchange
+from exegesis.verify.network import Reference
+from exegesis.verify.program import Judged
 
 UNITS, CLASSES = 24, 4
 QUICK = GroupModules(nulls=20, randoms=40, rows=150)
@@ -198,3 +204,29 @@ def test_split_layers_can_be_put_together_again(planted: tuple[Graph, Graph, Set
         layer, units = whole.members[function.name]
         torch.testing.assert_close(values[0][function.nodes[-1]], values[1][layer][:, units])
     assert merged(before).graph is before
+
+
+def test_single_modules_do_in_the_network_what_they_do_in_the_program(planted: tuple[Graph, Graph, Setting]) -> None:
+    """And, planted fault: with the sites of two modules exchanged they do not."""
+    _, after, setting = planted
+    torch.manual_seed(0)
+    network = Network(Dense(planted=True).eval(), "planted")
+    split = setting.held.split
+    assert isinstance(split, ArraySplit)
+    x = np.asarray(split.x)
+    reference = Reference(network, Behavior.from_arrays("planted", {"test": (x, np.zeros(len(x), np.int64))}, Argmax()))
+    parts = [n for n in after.nodes if n.sites and any(n.id in f.nodes for f in after.functions)]
+    assert len(parts) == len(after.functions)
+    assert not any(n.op == "component.join" and n.sites for n in after.nodes)
+    first, second = parts[:2]
+    wrong = [replace(first, sites=second.sites), replace(second, sites=first.sites)]
+    exchanged = after.with_nodes([*(n for n in after.nodes if n not in (first, second)), *wrong])
+    for graph, faulty in ((after, False), (exchanged, True)):
+        exchange = Exchange(Judged(graph), reference, "test", ASKED)
+        exchange.run(Budget(60).part(1.0), Silent())
+        claims = [c for c in exchange.concluded().claims if "by_" in c.statement]
+        assert len(claims) == len(parts)
+        refuted = [c for c in claims if c.status is Status.REFUTED]
+        assert bool(refuted) is faulty
+        if not faulty:
+            assert all(c.evidence[0].value > 0.99 for c in claims)
