@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import exegesis as ex
 from exegesis.behavior import Argmax, Behavior
@@ -105,6 +105,44 @@ def test_networks_and_data_that_do_not_fit() -> None:
         ex.compress(broken, arrays(X))
     with pytest.raises(InputError, match="between 0 and 1"):
         ex.compress(network(), arrays(X), floors=(1.2,))
+
+
+class Apart(nn.Module):
+    """A network with a layer that leads nowhere; where `cut`, nothing at all leads to the outputs."""
+
+    def __init__(self, cut: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.used, self.unused, self.last = nn.Linear(5, 8), nn.Linear(5, 8), nn.Linear(8, 3)
+        self.cut, self.said = cut, nn.Parameter(torch.tensor([1.0, 2.0, 3.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.unused(x)
+        return self.said.expand(len(x), 3) * 1 if self.cut else self.last(torch.relu(self.used(x)))
+
+
+def test_what_is_not_connected() -> None:
+    found = ex.compress(Apart(), arrays(X), floors=(0.9,))
+    assert found.families[0].parts == 8  # what leads nowhere is no part of the network
+    assert found.points[0].held > 0.9
+    with pytest.raises(ExegesisError, match="nothing lies between its inputs and its outputs"):
+        ex.compress(Apart(cut=True), arrays(X), floors=(0.9,))
+
+
+def test_dead_units_simply_work() -> None:
+    half = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3))
+    with torch.no_grad():
+        half[0].bias[:5] = -100.0  # type: ignore[operator,index]
+    found = ex.compress(half, arrays(X), floors=(0.9,))
+    assert found.points[0].units <= 3
+    assert (found.families[0].parts, found.families[0].mean <= 3) == (8, True)
+    assert found.redundancy.tolerated_ordered >= 5
+
+
+def test_data_that_cannot_be_used() -> None:
+    for rows, message in ((X[:0], "needs at least one input"), (np.full_like(X, np.nan), "NaN or infinite")):
+        with pytest.raises(ExegesisError, match=message):
+            ex.compress(network(), arrays(rows), floors=(0.9,))
 
 
 def test_one_answer_for_everything() -> None:

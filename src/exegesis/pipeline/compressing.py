@@ -12,10 +12,12 @@ from torch import nn
 from exegesis.behavior import ArraySplit, Behavior, SequenceSplit, Split
 from exegesis.ir import Graph, InputError, price
 from exegesis.ir.progress import Progress, Silent
-from exegesis.measure import Bench, Units
+from exegesis.measure import Bench, Layers, Units
 from exegesis.measure.dimensions import dimensions
 from exegesis.measure.families import families
+from exegesis.measure.parameters import parameter_dimension
 from exegesis.measure.redundancy import importance, redundancy
+from exegesis.passes.compressing.maps import maps_of
 from exegesis.pipeline.compressing_arrays import ArrayCurve, Made, undominated
 from exegesis.pipeline.compressing_sequences import SequenceCurve
 from exegesis.pipeline.compression import Compression, Point
@@ -66,8 +68,13 @@ def compress(
     graph, setting, signal = start.lifted.graph, start.setting, start.behavior
     if retrain and signal.is_sequence:
         raise InputError("Only programs over arrays are trained again; this behaviour is over sequences.")
+    Layers.of(graph)  # refuses where nothing lies between inputs and outputs
+    if not maps_of(graph):
+        raise InputError(
+            f"There is nothing to compress: no map leads from the inputs of {start.network.name} to its outputs."
+        )
     floors = sorted(floors, reverse=True)
-    watch.stage("compress", (1 + retrain) * len(floors) + 2)
+    watch.stage("compress", (1 + retrain) * len(floors) + 3)
     notes: list[str] = []
     again: list[Made] = []
     test = _test_bench(graph, signal)
@@ -79,9 +86,14 @@ def compress(
         again = undominated(curve.trained_again(floors, seed)) if retrain else []
     some = _some(setting.held.split, seed)
     watch.pass_started("dimensions")
-    bench = Bench(graph, signal.readout, some, max_tokens=ARRAY_BATCH if isinstance(some, ArraySplit) else TOKENS)
+    bench = Bench(graph, signal.readout, some, max_tokens=_batch(some))
     layers = dimensions(graph, bench, seed=seed)
     watch.pass_done("dimensions", ", ".join(f"{d.node} {d.interchange} of {d.units}" for d in layers))
+    watch.pass_started("parameters")
+    other = _some(setting.fit.split, seed)
+    fit = Bench(graph, signal.readout, other, max_tokens=_batch(other))
+    weights = parameter_dimension(graph, fit, bench, seed=seed)
+    watch.pass_done("parameters", f"{weights.found if weights.needed is None else weights.needed} directions")
     watch.pass_started("lesions")
     units = Units.of(graph, signal.readout, some)
     alone = importance(units)
@@ -97,6 +109,7 @@ def compress(
         layers,
         lost,
         kinds,
+        weights,
         bench.n,
         tuple(notes),
         seed,
@@ -110,6 +123,10 @@ def compress(
 def _test_bench(graph: Graph, behavior: Behavior) -> Bench | None:
     name = next((s for s in behavior.splits if s == "test"), None)
     return None if name is None else Bench(graph, behavior.readout, behavior.split(name), max_tokens=ARRAY_BATCH)
+
+
+def _batch(split: Split) -> int:
+    return ARRAY_BATCH if isinstance(split, ArraySplit) else TOKENS
 
 
 def _some(split: Split, seed: int) -> Split:

@@ -10,6 +10,7 @@ from typing import Any
 from exegesis.ir import Graph, InputError
 from exegesis.measure.dimensions import Dimension
 from exegesis.measure.families import Family
+from exegesis.measure.parameters import ParameterDimension
 from exegesis.measure.redundancy import Redundancy
 
 OTHER_NETWORKS = (
@@ -60,6 +61,7 @@ class Compression:
         layers: effective dimensions.
         redundancy: what lesions of units do.
         families: kinds of parts (heads, neurons, channels, edges): how many must stay, how many random ones can go.
+        weights: how many directions of the parameters the behaviour needs.
         rows: how many inputs (answers) dimensions and lesions were measured on.
         notes: what was left out, and why.
         seed: of everything that was drawn.
@@ -78,6 +80,7 @@ class Compression:
     layers: tuple[Dimension, ...]
     redundancy: Redundancy
     families: tuple[Family, ...]
+    weights: ParameterDimension
     rows: int
     notes: tuple[str, ...]
     seed: int
@@ -100,6 +103,7 @@ class Compression:
         record["retrained"] = {"what": OTHER_NETWORKS, "points": [asdict(p) for p in self.retrained]}
         record["layers"] = [asdict(d) for d in self.layers]
         record["families"] = [asdict(f) for f in self.families]
+        record["weights"] = asdict(self.weights)
         record["redundancy"] = asdict(self.redundancy)
         return json.dumps(record, indent=1)
 

@@ -44,6 +44,8 @@ def _curve(at: Axes, found: Compression) -> None:
             bits, [100 * p.held for p in found.retrained], "^:", color=GREEN, label="other networks (trained again)"
         )
     at.set_xscale("log")
+    for axis in (at.xaxis.set_major_formatter, at.xaxis.set_minor_formatter):
+        axis(lambda share, _: f"{share:g}" if f"{share:.0e}"[0] in "125" else "")
     at.legend(frameon=False)
 
 
@@ -67,10 +69,10 @@ def _lesions(at: Axes, found: Compression) -> None:
     lost = found.redundancy
     at.set_title("units lesioned", loc="left")
     at.set_xlabel(f"% of {lost.units} units, at their mean")
-    x = [100 * f for f in lost.fractions]
-    random = 100 * np.array(lost.random)
+    x = [0, *(100 * max(1, round(f * lost.units)) / lost.units for f in lost.fractions)]
+    random = 100 * np.array([[1.0, *row] for row in lost.random])
     at.fill_between(x, random.min(0), random.max(0), color=FAINT, alpha=0.3, linewidth=0)
     at.plot(x, random.mean(0), "o-", color=FAINT, label=f"random ({len(random)} orders)")
-    at.plot(x, [100 * v for v in lost.ordered], "s-", color=GREEN, label="least important first")
+    at.plot(x, [100, *(100 * v for v in lost.ordered)], "s-", color=GREEN, label="least important first")
     at.axhline(100 * (1 - lost.drop), color=INK, linewidth=0.6)
     at.legend(frameon=False)

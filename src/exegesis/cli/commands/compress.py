@@ -90,6 +90,7 @@ def show(console: Console, found: Compression) -> None:
         highlight=False,
     )
     console.print(_families(found))
+    console.print(_parameters(found), highlight=False)
     for note in found.notes:
         console.print(f"Note: {note}.", highlight=False)
     console.print(f"{found.seconds:.1f} s", highlight=False)
@@ -120,3 +121,13 @@ def _families(found: Compression) -> Table:
         counts = (str(v) for v in (f.parts, f.resample, f.mean, f.zero))
         table.add_row(f.kind, *counts, f"{f.random[0]:.0f} ({f.random[1]:.0f} to {f.random[2]:.0f})")
     return table
+
+
+def _parameters(found: Compression) -> str:
+    about = found.weights
+    needed = f"more than {about.found}" if about.needed is None else f"{about.needed}"
+    return (
+        f"Parameters: with noise of {about.noise:.0%} of each tensor's size, {about.kept:.0%} of the answers stay; "
+        f"with {needed} of {about.parameters:,} directions free of it, {about.target:.0%}; with as many random "
+        f"directions free of it, {about.random:.0%}."
+    )
