@@ -146,3 +146,11 @@ def test_rows() -> None:
     for wrong in ("", "a", "1:", "-1"):
         with pytest.raises(InputError):
             rows_of(wrong)
+
+
+def test_it_is_drawn_into_a_file(exegesis: Command, tmp_path: Path) -> None:
+    asked = ("explain", "saliency", "zoo:digits", "--method", "gradient", "--index", "0:2", "--no-retrain", "-q")
+    exegesis(*asked, "--plot", f"{tmp_path}/map.svg")
+    assert "<svg" in (tmp_path / "map.svg").read_text()
+    refused = exegesis(*asked, "--plot", f"{tmp_path}/map.pdf")
+    assert (refused.code, "written as .svg or .png" in refused.err) == (2, True)

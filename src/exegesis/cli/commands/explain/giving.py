@@ -73,7 +73,7 @@ class Giving:
         from exegesis.explain.core import Status
 
         told = [[] if one.status is Status.WITHHELD else lines(one) for one in found]
-        self._write(found)
+        self.write(found)
         if self.as_json:
             more = [details(one) if details else {"lines": own} for one, own in zip(found, told, strict=True)]
             records = [{**one.record(), **extra} for one, extra in zip(found, more, strict=True)]
@@ -83,7 +83,8 @@ class Giving:
                 _say(one, own)
         return HOLDS if all(one.status is Status.SHOWN for one in found) else DOES_NOT_HOLD
 
-    def _write(self, found: Sequence[Explanation]) -> None:
+    def write(self, found: Sequence[Explanation]) -> None:
+        """The files, the picture, and the page of the run, where they are asked for."""
         many = len(found) > 1
         for number, one in enumerate(found):
             if self.out is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exegesis.cli.commands.explain.giving import REPORT, Giving
 from exegesis.cli.commands.explain.options import (
     CHUNK,
     INDEX,
@@ -20,7 +21,7 @@ from exegesis.cli.commands.explain.options import (
     rows_of,
 )
 from exegesis.cli.guard import DOES_NOT_HOLD, HOLDS, guarded
-from exegesis.cli.options import BEHAVIOR, JSON, QUIET, SEED, behavior_of
+from exegesis.cli.options import BEHAVIOR, JSON, PLOT, QUIET, SEED, behavior_of
 from exegesis.ir import InputError
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def saliency(
         Path | None,
         typer.Option("--out", "-o", metavar="DIR", help="Write values, checks and a picture here.", show_default=False),
     ] = None,
+    plot: Annotated[Path | None, PLOT] = None,
+    report: Annotated[Path | None, REPORT] = None,
     chunk: Annotated[int | None, CHUNK] = None,
     may_retrain: Annotated[bool, RETRAIN] = True,
     seed: Annotated[int, SEED] = 0,
@@ -82,6 +85,8 @@ def saliency(
     from exegesis.explain import Status
 
     signal = behavior_of(network, behavior)
+    labels = _labels(signal.output_names, signal.vocabulary.labels)
+    giving = Giving(out, plot, as_json, quiet, report, {"labels": labels})
     rows = rows_of(index)
     found: Attribution
     if part := part_or_layer(network, signal, module, layer, modules, seed):
@@ -104,9 +109,7 @@ def saliency(
             chunk=chunk,
             may_retrain=may_retrain,
         )
-    if out is not None:
-        found.save(out)
-        found.figure(labels=_labels(signal.output_names, signal.vocabulary.labels)).save(out / "picture.svg")
+    giving.write([found])
     if as_json:
         print_json(found.record())
     elif not quiet:
