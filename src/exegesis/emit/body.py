@@ -195,7 +195,7 @@ class Body:
         step = free_name("step", {*self._names.values(), *self.functions.values()})
         self._names[f"step of {node.id}"] = step
         lines, uses = definition(node, step)
-        self._lines += lines
+        self._lines += lines[1:] if self._lines and not self._lines[-1] else lines
         self.uses |= uses
         return code.with_item(0, Code(step)) if isinstance(code, Bracketed) else code
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from exegesis.emit.code import INDENT, Code, Term, call, chain, dict_of, linear, literal, statement, tuple_of
+from exegesis.emit.code import INDENT, WIDTH, Code, Term, call, chain, dict_of, linear, literal, statement, tuple_of
 from exegesis.emit.symbolic import Build, Scene, tensor
 from exegesis.ir import Node
 from exegesis.ir.spec import axis_size
@@ -13,30 +13,42 @@ from exegesis.ir.spec import axis_size
 def definition(node: Node, name: str) -> tuple[list[str], frozenset[str]]:
     """The lines that define the step of a layer inside another definition, and the names that they use."""
     kind = node.attrs["kind"]
-    statements: list[tuple[str, Code]] = []
     if kind == "gru":
         statements = [
-            ("reset = ", _gate(node, "reset", "sigmoid")),
-            ("update = ", _gate(node, "update", "sigmoid")),
-            ("candidate = ", _candidate(node)),
+            *_gate(node, "reset", "sigmoid"),
+            *_gate(node, "update", "sigmoid"),
+            *_gate(node, "candidate", "tanh", reset=True),
             ("return ", Code("(1 - update) * candidate + update * state")),
         ]
     elif kind == "lstm":
         statements = [
-            ("entry = ", _gate(node, "input", "sigmoid")),
-            ("forget = ", _gate(node, "forget", "sigmoid")),
-            ("candidate = ", _gate(node, "candidate", "tanh")),
-            ("shown = ", _gate(node, "output", "sigmoid")),
+            *_gate(node, "input", "sigmoid", called="entry"),
+            *_gate(node, "forget", "sigmoid"),
+            *_gate(node, "candidate", "tanh"),
+            *_gate(node, "output", "sigmoid", called="shown"),
             ("memory = ", Code("forget * memory + entry * candidate")),
             ("return ", Code("shown * np.tanh(memory), memory")),
         ]
     else:
-        statements = [("return ", _gate(node, "next", kind.removeprefix("rnn_")))]
+        *before, (_, last) = _gate(node, "next", kind.removeprefix("rnn_"))
+        statements = [*before, ("return ", last)]
     takes = "state, memory, x" if kind == "lstm" else "state, x"
     lines = ["", f"{' ' * INDENT}def {name}({takes}):"]
     for prefix, code in statements:
         lines += statement(prefix, code, 2 * INDENT)
     return [*lines, ""], frozenset().union(*(code.uses for _, code in statements))
+
+
+def _gate(node: Node, gate: str, act: str, *, called: str | None = None, reset: bool = False) -> list[tuple[str, Code]]:
+    """The statements of a gate: an activation of what the input and the state say to it, which have statements of
+    their own where they are long. With `reset`, the reset gate multiplies what the state says."""
+    bias = f"{gate}_state_bias" if reset else None
+    parts = {"heard": _heard(node, gate), "recalled": _recalled(node, gate, bias)}
+    room = WIDTH - 3 * INDENT - len("+ reset * " if reset else "+ ")
+    before = [(f"{k} = ", v) for k, v in parts.items() if len(v.text) > room]
+    heard, recalled = (Code(k) if f"{k} = " in dict(before) else v for k, v in parts.items())
+    said = chain("+", [heard, chain("*", [Code("reset"), recalled]) if reset else recalled])
+    return [*before, (f"{called or gate} = ", call("activation", said, Code(f'"{act}"')))]
 
 
 def _map(node: Node, role: str) -> Code:
@@ -54,15 +66,6 @@ def _recalled(node: Node, gate: str, bias: str | None = None) -> Code:
     """What the state says to a gate."""
     more = [tensor(node, bias)] if bias else []
     return call("linear", Code("state"), _map(node, f"{gate}_from_state"), *more)
-
-
-def _gate(node: Node, gate: str, act: str) -> Code:
-    return call("activation", chain("+", [_heard(node, gate), _recalled(node, gate)]), Code(f'"{act}"'))
-
-
-def _candidate(node: Node) -> Code:
-    recalled = chain("*", [Code("reset"), _recalled(node, "candidate", "candidate_state_bias")])
-    return call("activation", chain("+", [_heard(node, "candidate"), recalled]), Code('"tanh"'))
 
 
 def _recurrent(scene: Scene, node: Node, inputs: Sequence[Code]) -> Code:

@@ -7,6 +7,7 @@ from exegesis.passes.canonicalise.fold_norms import FoldNorms
 from exegesis.passes.canonicalise.merge_constants import MergeConstants
 from exegesis.passes.compressing.drop_units import DropUnits
 from exegesis.passes.compressing.quantise_weights import QuantiseWeights
+from exegesis.passes.grouping.fold_steps import FoldSteps
 from exegesis.passes.grouping.group_functions import GroupFunctions
 from exegesis.passes.grouping.group_modules import GroupModules
 from exegesis.passes.grouping.locate_units import LocateUnits
@@ -44,6 +45,7 @@ ARRAYS: tuple[Pass, ...] = (
     DropUnits(),  # pixels, neurons and channels that the others can stand in for
     QuantiseWeights(),  # weights as whole numbers of steps, most of them zero
     LocateUnits(),  # what is kept of a layer is in its units and in those that repeat them
+    FoldSteps(),  # the steps of a recurrent layer become one that is taken again and again
     GroupModules(),  # modules become functions, layers where there are none
 )
 

@@ -266,7 +266,8 @@ def _gather(attrs: Attrs, x: Tensor, index: Tensor) -> Tensor:
     if axis == 0 and x.ndim == 2 and "1" not in known:
         return F.embedding(index.long(), x)
     chosen = torch.where(index < 0, index + x.shape[axis], index).long()
-    return x.index_select(axis, chosen.reshape(-1)).unflatten(axis, index.shape) if index.ndim else x.select(axis, 0)
+    found = x.index_select(axis, chosen.reshape(-1))
+    return found.reshape(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
 
 
 def _slice(attrs: Attrs, x: Tensor, *_: Tensor | None) -> Tensor:
