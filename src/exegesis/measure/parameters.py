@@ -169,6 +169,7 @@ def _ordered(rows: Tensor) -> Tensor:
 def _products(rows: Tensor) -> Tensor:
     """Inner products of rows, in double precision a part at a time."""
     total = torch.zeros(len(rows), len(rows), dtype=torch.float64)
-    for part in rows.split(1 << 16, dim=1):
-        total += part.double() @ part.double().T
+    for start in range(0, rows.shape[1], 1 << 16):
+        part = rows[:, start : start + (1 << 16)].double()
+        total += part @ part.T
     return total

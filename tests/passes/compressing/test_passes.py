@@ -158,3 +158,35 @@ def test_the_shrinker_keeps_masks_and_graph_together() -> None:
     small = shrinker.at(0.01)
     kept = [int(m.sum()) for m in shrinker.masks(0.01)]
     assert small.tensors["dense.weight"].shape == tuple(kept)
+
+
+class Twins(nn.Module):
+    """Three channels and three louder copies; six neurons and six copies; readers weigh every one differently."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.fc, self.out = nn.Conv2d(1, 6, 3), nn.Linear(96, 12), nn.Linear(12, 4)
+        with torch.no_grad():
+            for layer, half, by in ((self.a, 3, 3.0), (self.fc, 6, 0.5)):
+                layer.weight[half:] = by * layer.weight[:half]  # type: ignore[operator]
+                layer.bias[half:] = by * layer.bias[:half]  # type: ignore[index,operator]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.relu(self.fc(torch.relu(self.a(x)).flatten(1))))
+
+
+def test_scaled_copies_are_merged_into_their_twins() -> None:
+    torch.manual_seed(3)
+    graph, setting = setting_of(Twins(), (1, 6, 6))
+    shrinker = Shrinker.of(graph, setting.fit)
+    masks = {len(m): m for s, m in zip(shrinker.sources, shrinker.masks(0.002), strict=True) if s.units in (6, 12)}
+    for units, half in ((6, 3), (12, 6)):
+        assert masks[units].sum() == half
+        assert (masks[units][:half] ^ masks[units][half:]).all()  # one of each pair
+    merged = shrinker.at(0.002)
+    check(merged)
+    assert setting.held.agreement(merged) > 0.99
+    silent = {name: graph.tensors[name].copy() for name in graph.tensors}
+    reader = graph[graph.outputs[0]].tensors["weight"]
+    silent[reader][~masks[12]] = 0  # dropped without a word to what reads them, they are missed
+    assert setting.held.agreement(replace(graph, tensors=silent)) < 0.95

@@ -126,8 +126,8 @@ class FactorMaps:
     the answers on held-out inputs. Both are rounded before they are compared: a rounded map is sparse, and its rank
     alone says nothing about its length. What the map gives stays at its place in the network.
 
-    Refuses: grouped convolutions; maps whose factors, rounded, are no shorter; those with which the whole program,
-    rounded, is no shorter at the same answers.
+    Refuses: grouped convolutions; maps that the steps of a recurrent layer share; maps whose factors, rounded, are no
+    shorter; those with which the whole program, rounded, is no shorter at the same answers.
 
     Attributes:
         floor: the share of answers at which both are compared, judged as by `strongest`.
@@ -179,7 +179,7 @@ class FactorMaps:
     def _candidates(self, graph: Graph, rounded: Graph, setting: Setting) -> list[tuple[Map, float, Factors | None]]:
         """Every map with its bits when rounded and its cheapest factors, those first that save most."""
         fit = setting.fit
-        maps = [m for m in maps_of(graph) if graph[m.nodes[0]].attrs.get("groups", 1) == 1]
+        maps = [m for m in maps_of(graph) if len(m.nodes) == 1 and graph[m.nodes[0]].attrs.get("groups", 1) == 1]
         felt = sensitivities(graph, fit, [m.nodes[0] for m in maps], seed=setting.seed)
         found: list[tuple[Map, float, Factors | None]] = []
         for where in maps:
