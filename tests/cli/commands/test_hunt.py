@@ -127,3 +127,11 @@ def test_help_teaches_with_an_example(exegesis: Command) -> None:
         shown = exegesis("hunt", command, "--help")
         assert shown.code == 0
         assert f"exegesis hunt {command}" in shown.out.partition("Usage:")[2].partition("\n")[2]
+
+
+def test_a_hunt_is_drawn(exegesis: Command, tmp_path: Path) -> None:
+    asked = ("hunt", "shortcuts", "zoo:convnet", "--inputs", "40", "--steps", "5", "--quiet")
+    assert exegesis(*asked, "--plot", f"{tmp_path}/hunt.svg").code in (0, 1)
+    assert "<svg" in (tmp_path / "hunt.svg").read_text()
+    refused = exegesis(*asked, "--plot", f"{tmp_path}/hunt.pdf")
+    assert (refused.code, "written as .svg or .png" in refused.err) == (2, True)

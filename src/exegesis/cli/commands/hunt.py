@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exegesis.cli.guard import DOES_NOT_HOLD, HOLDS, guarded
-from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, QUIET, SEED, behavior_of
+from exegesis.cli.options import BEHAVIOR, JSON, NETWORK, PLOT, QUIET, SEED, behavior_of, check_picture
 
 if TYPE_CHECKING:
     from exegesis.explain.shortcuts import Shortcut
@@ -30,6 +30,7 @@ def shortcuts(
     behavior: Annotated[Path | None, BEHAVIOR] = None,
     inputs: Annotated[int, typer.Option("--inputs", help="How many inputs of each split to use.", min=16)] = 1500,
     steps: Annotated[int, typer.Option("--steps", help="Of the search for triggers.", min=1)] = 200,
+    plot: Annotated[Path | None, PLOT] = None,
     out: Annotated[Path | None, OUT] = None,
     seed: Annotated[int, SEED] = 0,
     as_json: Annotated[bool, JSON] = False,
@@ -51,6 +52,7 @@ def shortcuts(
     from exegesis.explain.shortcuts import TriggerSearch, hunt_shortcuts
     from exegesis.runtime import load
 
+    check_picture(plot)
     signal = behavior_of(network, behavior)
     told = (lambda said: None) if quiet or as_json else (lambda said: print(f"… {said}", flush=True))
     found = hunt_shortcuts(
@@ -58,6 +60,8 @@ def shortcuts(
     )
     if out is not None:
         _write(found.found, out)
+    if plot is not None:
+        found.figure().save(plot)
     if as_json:
         print_json(found.record())
     elif not quiet:

@@ -9,9 +9,11 @@ import torch
 
 from exegesis.behavior import Behavior
 from exegesis.explain.core import Provenance, Status
+from exegesis.explain.figure import Picture
 from exegesis.explain.model import NotDifferentiableError
 from exegesis.explain.shortcuts.access import Samples
 from exegesis.explain.shortcuts.colour import colour_shortcuts
+from exegesis.explain.shortcuts.pictures import hunt_picture
 from exegesis.explain.shortcuts.planted import planted_triggers
 from exegesis.explain.shortcuts.shortcut import Shortcut
 from exegesis.explain.shortcuts.spectral import region_shortcuts
@@ -51,6 +53,13 @@ class Hunt:
             "silent": list(self.silent),
             "trigger_sizes": dict(self.trigger_sizes),
         }
+
+    def figure(self) -> Picture:
+        """The size of the smallest trigger of every class; what was found is named above."""
+        return hunt_picture(self)
+
+    def _repr_html_(self) -> str:
+        return self.figure()._repr_html_() + "".join(found._repr_html_() for found in self.found)
 
 
 def hunt_shortcuts(

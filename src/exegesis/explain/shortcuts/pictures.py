@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exegesis.explain.core import Status
-from exegesis.explain.figure import Figure, Picture, as_picture, bare, blank, caption, sentence_picture
+from exegesis.explain.figure import FAINT, PALETTE, Figure, Picture, as_picture, bare, blank, caption, sentence_picture
 
 if TYPE_CHECKING:
+    from exegesis.explain.shortcuts.hunt import Hunt
     from exegesis.explain.shortcuts.shortcut import Shortcut
 
 
@@ -40,6 +41,37 @@ def shortcut_picture(shortcut: Shortcut, *, anyway: bool = False) -> Picture:
         return figure
 
     return Picture(draw, shortcut.sentence)
+
+
+def hunt_picture(hunt: Hunt) -> Picture:
+    """Bars of how large the smallest trigger of each class is; classes for which something was found stand out."""
+    names, sizes = list(hunt.trigger_sizes), list(hunt.trigger_sizes.values())
+    decided = {shortcut.label for shortcut in hunt.found}
+    kinds = ", ".join(f"a {shortcut.artefact} for {shortcut.label}" for shortcut in hunt.found)
+    title = f"Found in {hunt.network}: {kinds}" if kinds else f"Nothing found in {hunt.network}"
+    lines = [shortcut.sentence for shortcut in hunt.found]
+    lines.append(f"{len(hunt.withheld)} candidates withheld, since a test spoke against them.")
+
+    def draw() -> Figure:
+        figure, axes = blank(max(4.6, 0.42 * len(names) + 1.4), 2.7)
+        at, places = axes[0, 0], np.arange(len(names))
+        found = np.array([name in decided for name in names], dtype=bool)
+        bars = at.bar(places, sizes, width=0.66, color=np.where(found, PALETTE[5], PALETTE[4]))
+        for bar, marked in zip(bars, found, strict=True):
+            bar.set_hatch("//" if marked else "")
+            bar.set_edgecolor("white")
+        if len(sizes) > 1:
+            at.axhline(float(np.median(sizes)), color=FAINT, lw=0.8, ls="--")
+            at.text(1.005, float(np.median(sizes)), "median", color=FAINT, fontsize=7, va="center",
+                    transform=at.get_yaxis_transform())  # fmt: skip
+        at.set_xticks(places, names, rotation=0 if max(map(len, names), default=0) < 4 else 30)
+        at.set(xlabel="class (hatched: something was found)", ylabel="size of the smallest trigger")
+        width = int(17 * figure.get_figwidth())
+        figure.suptitle("\n".join(textwrap.wrap(title, int(0.8 * width))), x=0.01, ha="left", fontsize=9.5)
+        caption(figure, [row for line in lines for row in textwrap.wrap(line, width)])
+        return figure
+
+    return Picture(draw, " ".join((f"{title}.", *lines)))
 
 
 def _strip(values: np.ndarray) -> np.ndarray:
