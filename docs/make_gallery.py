@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,23 @@ import torch
 from PIL import Image
 
 from exegesis.behavior import Behavior
-from exegesis.explain import NetworkModel, Objective, Target, read_inputs
+from exegesis.explain import NetworkModel, Objective, Target, contrast, examples, read_inputs
 from exegesis.explain.checks import completeness
 from exegesis.explain.checks.deletion_insertion import deletion_insertion
 from exegesis.explain.checks.randomised_weights import layers_from_output, randomised
 from exegesis.explain.checks.trial import Trial, edges, map_of, rank_similarity
+from exegesis.explain.examples import EkFac
+from exegesis.explain.examples.ek_fac import DAMPINGS
 from exegesis.explain.figure import PALETTE, Picture, blank, show_image, show_map
 from exegesis.explain.saliency import METHODS, IntegratedGradients, Method, Setting, UndefinedMethodError, method
 from exegesis.ir.files import write_bytes
 from exegesis.pipeline.explaining import lifter, saliency, scoreboard
+from exegesis.pipeline.influence import influence
 from exegesis.runtime import load
 
 OUT = Path(__file__).parent / "images" / "gallery"
 LARGEST = 60_000
-CONVNET = "zoo:convnet"
+CONVNET, TABLE = "zoo:convnet", "zoo:tabular"
 
 
 def rows_of(behavior: Behavior) -> list[int]:
@@ -175,6 +179,56 @@ def preferred() -> Picture:
     return gallery(list(visualise(load(CONVNET), Behavior.load(CONVNET), None, range(10))), columns=5)
 
 
+def of_table(name: str) -> Picture:
+    """One of the what-if explanations of the network over a table, or of a few of its rows."""
+    network, behavior = load(TABLE), Behavior.load(TABLE)
+    match name:
+        case "importance":
+            return contrast.permutation_importance(network, behavior).figure()
+        case "dependence":
+            column = behavior.features.index("worst texture")
+            return contrast.dependence(network, behavior, column).figure()
+        case "surrogate":
+            return contrast.surrogate(network, behavior, leaves=6).figure()
+        case "anchor":
+            return contrast.anchor(network, behavior, 3).figure()
+        case _:
+            return contrast.counterfactuals(network, behavior, [0, 3, 8]).figure()
+
+
+def influences() -> Picture:
+    """What made the convolutional network say so, tested on networks trained again without half of the rows."""
+    behavior = Behavior.load("zoo:digits")
+    rows = rows_of(behavior)[:4]
+    return influence("zoo:digits", behavior, rows, [EkFac(damping) for damping in DAMPINGS], subsets=10).figure()
+
+
+def stand_for() -> Picture:
+    """Ten inputs that stand for the others in the hidden layer of the convolutional network, and ten left out."""
+    return examples.prototypes_of(load(CONVNET), Behavior.load(CONVNET), "hidden").figure()
+
+
+def patches() -> Picture:
+    """A network that answers by likeness to patches, trained from scratch."""
+    return examples.prototype_network(Behavior.load(CONVNET))[1].figure()
+
+
+def unit() -> Picture:
+    """Examples of a channel of the convolutional network."""
+    return examples.unit_examples(load(CONVNET), Behavior.load(CONVNET), "conv2", [3])[0].figure()
+
+
+def turned() -> Picture:
+    """The smallest changes that turn the answers of the convolutional network."""
+    behavior = Behavior.load(CONVNET)
+    return contrast.counterfactuals(load(CONVNET), behavior, rows_of(behavior)).figure()
+
+
+def held_letters() -> Picture:
+    """Letters that suffice."""
+    return contrast.anchor(load("zoo:majority"), Behavior.load("zoo:majority"), 3).figure()
+
+
 FIGURES: dict[str, Callable[[], Picture]] = {
     "scoreboard": scores,
     "randomised": randomised_layers,
@@ -187,6 +241,13 @@ FIGURES: dict[str, Callable[[], Picture]] = {
     "tokens": lambda: of_method("token-importance", "zoo:majority"),
     "copy": lambda: of_method("lrp-epsilon", "zoo:copy", target=Target(position=-3)),
     "preferred": preferred,
+    "influence": influences,
+    "prototypes": stand_for,
+    "patches": patches,
+    "unit": unit,
+    "turned": turned,
+    "letters": held_letters,
+    **{name: partial(of_table, name) for name in ("importance", "dependence", "surrogate", "anchor", "columns")},
 }
 
 
