@@ -127,10 +127,11 @@ def _searchable(network: Network, behavior: Behavior, limit: int, seed: int) -> 
             f"No gradient goes from the outputs of {network.name} to its input, by which triggers and places are "
             "sought: a step between them (a comparison, an index, a rounding) is not differentiable."
         )
-    if len(one := samples.search_said.unique()) == 1:
+    if bool((samples.search_said == samples.search_said[0]).all()):
+        same, count = samples.labels[int(samples.search_said[0])], len(samples.search)
         raise InputError(
-            f"The network {network.name} says {samples.labels[int(one)]} of all {len(samples.search)} inputs searched "
-            "on; where there is one answer, nothing decides it."
+            f"The network {network.name} says {same} of all {count} inputs searched on; where there is one answer, "
+            "nothing decides it."
         )
     return samples
 
