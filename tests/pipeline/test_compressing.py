@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import exegesis as ex
 from exegesis.behavior import Argmax, Behavior
-from exegesis.ir import ExegesisError, InputError
+from exegesis.ir import ExegesisError, InputError, check
 from exegesis.pipeline.compressing import Compression
 
 
@@ -72,6 +72,22 @@ def test_json_and_pictures(found: Compression, tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again.svg", "curve.png", "curve.svg"]
     with pytest.raises(InputError, match=r"written as \.svg or \.png, not as \.gif"):
         found.plot(tmp_path / "curve.gif")
+
+
+def test_the_curve_of_a_transformer() -> None:
+    found = ex.compress("zoo:majority", "zoo:majority", floors=(0.95,))
+    (point,), (program,) = found.points, found.programs
+    assert point.held > 0.95
+    assert point.share < 0.1
+    assert point.directions is not None
+    assert point.directions < 32
+    assert (point.heads, point.entries) == (1, None)
+    check(program)
+    assert [d.kind for d in found.layers] == ["stream", "stream"]
+    assert [f.kind for f in found.families] == ["heads", "edges"]
+    assert found.families[1].mean < found.families[1].parts  # not every edge is needed
+    assert found.weights.needed is not None
+    assert found.weights.needed < 0.1 * found.weights.parameters
 
 
 def arrays(x: np.ndarray, y: np.ndarray | None = None, classes: int = 3) -> Behavior:

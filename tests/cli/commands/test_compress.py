@@ -8,18 +8,14 @@ from typing import Any
 Command = Callable[..., Any]
 
 
-def test_the_curve_of_a_transformer(exegesis: Command, tmp_path: Path) -> None:
-    record = json.loads(exegesis("compress", "zoo:majority", "--json", "--plot", tmp_path / "curve.svg").out)
-    longest = record["points"][0]
-    assert longest["held"] > 0.99
-    assert longest["share"] < 0.1
-    assert longest["directions"] < 32
-    assert (longest["heads"], longest["entries"]) == (1, None)
-    assert [d["kind"] for d in record["layers"]] == ["stream", "stream"]
-    assert [f["kind"] for f in record["families"]] == ["heads", "edges"]
-    assert record["families"][1]["mean"] < record["families"][1]["parts"]  # not every edge is needed
-    assert 0 < record["weights"]["needed"] < 0.1 * record["weights"]["parameters"]
+def test_json_and_a_picture(exegesis: Command, tmp_path: Path) -> None:
+    result = exegesis("compress", "zoo:tabular", "--json", "--plot", tmp_path / "curve.svg")
+    record = json.loads(result.out)
+    assert record["points"][0]["held"] > 0.9
+    assert record["points"][0]["heads"] is None
     assert record["retrained"]["points"] == []
+    assert record["families"][0]["parts"] == 48
+    assert record["weights"]["parameters"] == record["parameters"]
     assert (tmp_path / "curve.svg").read_text().startswith("<?xml")
     assert "exegesis compress zoo:digits" in exegesis("compress", "--help").out
 
