@@ -43,7 +43,7 @@ def sensitivities(
         leaves = {k: v.clone().requires_grad_() for k, v in run.run(seen.inputs, embeds).items()}
         inputs = {k: v.clone().requires_grad_() if v.is_floating_point() else v for k, v in seen.inputs.items()}
         values = run.run(inputs, [out, *nodes], given=leaves, gradients=True)
-        said = _scored(values[out], seen)
+        said = scored(values[out], seen)
         for _ in range(probes):
             probe = torch.randn(said.shape, generator=generator)
             wanted = [values[n] for n in nodes]
@@ -59,11 +59,11 @@ def sensitivities(
 def spread(graph: Graph, bench: Bench) -> float:
     """The variance of the outputs, summed over outputs, centred as in `sensitivities`: what changes are a share of."""
     out = graph.outputs[0]
-    said = torch.cat([_scored(values[out], seen) for seen, values in bench.each(graph, [out])]).double()
+    said = torch.cat([scored(values[out], seen) for seen, values in bench.each(graph, [out])]).double()
     return max(float(said.var(0, correction=0).sum()), 1e-12)
 
 
-def _scored(value: Tensor, seen: Observed) -> Tensor:
+def scored(value: Tensor, seen: Observed) -> Tensor:
     """Outputs at scored places, [n, outputs], centred where there are several."""
     value = value if value.ndim > seen.scored.ndim else value[..., None]
     rows = value.expand(*seen.scored.shape, value.shape[-1])[seen.scored]
