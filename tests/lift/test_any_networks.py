@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import any_networks
+import numpy as np
 import pytest
 import torch
 from any_networks import CASES, Packed, TokenGRU, build
 
-from exegesis.behavior import Argmax
+import exegesis as ex
+from exegesis.behavior import Argmax, Behavior
 from exegesis.emit import About, emit_program
+from exegesis.ir import Graph, GraphError
 from exegesis.lift import Lifted, LiftError, lift
 from exegesis.runtime import Executor
 from exegesis.runtime.network import output_tensor
 
 TOKENS = sorted(n for n in CASES if n.startswith("token") or n == "llama")
+
+
+def running(source: str, graph: Graph) -> Callable[[np.ndarray], object]:
+    """The `run` of a written program, with the tensors of its graph."""
+    space: dict[str, object] = {"TENSORS_GIVEN": graph.tensors}
+    exec(source.replace("load_tensors(__file__)", "TENSORS_GIVEN"), space)
+    run = space["run"]
+    assert callable(run)
+    return run
 
 
 def lifted(name: str) -> tuple[Lifted, torch.Tensor, torch.Tensor]:
@@ -38,11 +52,7 @@ def test_every_network_is_lifted_exactly_and_runs_on_numpy(name: str) -> None:
     torch.testing.assert_close(mine, said, atol=1e-5, rtol=1e-5)
     if len(found.graph.inputs) > 1:
         return  # a program takes one input
-    source = emit_program(found.graph, about=About(name), readout=Argmax())
-    space: dict[str, object] = {"TENSORS_GIVEN": found.graph.tensors}
-    exec(source.replace("load_tensors(__file__)", "TENSORS_GIVEN"), space)
-    run = space["run"]
-    assert callable(run)
+    run = running(emit_program(found.graph, about=About(name), readout=Argmax()), found.graph)
     _, example = build(name)
     network, _ = build(name)
     with torch.no_grad():
@@ -108,3 +118,37 @@ def test_packed_sequences_are_refused_in_one_sentence() -> None:
     with pytest.raises(LiftError) as error:
         lift(Packed().eval(), (torch.randn(3, 4, 3), torch.tensor([4, 2, 3])))
     assert "\n" not in str(error.value)
+
+
+def rows_of(name: str, network: torch.nn.Module, example: torch.Tensor, n: int) -> tuple[object, object]:
+    """Random inputs, with what the network says of them."""
+    generator = torch.Generator().manual_seed(n)
+    x = torch.randn(n, *example.shape[1:], generator=generator)
+    with torch.no_grad():
+        return x.numpy(), output_tensor(network(x), name).argmax(-1).numpy()
+
+
+@pytest.mark.parametrize("name", ["actor_critic", "best_experts", "norms", "vit", "cell_loop", "radial"])
+def test_what_is_lifted_can_be_decompiled(name: str) -> None:
+    """A program that runs, agrees and has a verdict, whatever the network is made of."""
+    network, (example,) = build(name)
+    splits = {s: rows_of(name, network, example, n) for s, n in (("train", 120), ("test", 90))}
+    program = ex.decompile(network, Behavior.from_arrays(name, splits, Argmax()), seed=0)
+    assert program.verdict.figures.agreement["test"].value >= 0.95
+    x, said = splits["test"]
+    run = running(program.source, program.graph)
+    assert np.mean([run(row) == answer for row, answer in zip(x, said, strict=True)]) >= 0.95
+
+
+def test_an_operator_that_numpy_lacks_is_named() -> None:
+    class Odd(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = torch.nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.out(torch.erfinv(x.tanh() / 2))
+
+    graph = lift(Odd().eval(), (torch.randn(3, 4),)).graph
+    with pytest.raises(GraphError, match=r"operator aten\.erfinv\.default, which a program on numpy"):
+        emit_program(graph, about=About("odd"), readout=Argmax())

@@ -39,6 +39,17 @@ class Failing(nn.Module):
         raise ValueError("no such luck\nand more")
 
 
+class Drawing(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.randn_like(x)
+
+
+def unknown_mean() -> nn.Module:
+    network = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)).eval()
+    network[1].running_mean[0] = float("nan")
+    return network
+
+
 class Listing(nn.Module):
     def forward(self, x: Tensor) -> dict[str, int]:
         return {"a": 1}
@@ -66,7 +77,18 @@ REFUSED: list[tuple[Callable[[], object], type[ExegesisError], str]] = [
     (lambda: lift(Block(), (IDS, IDS)), InputError, "has 2 tensors, but forward takes 1"),
     (lambda: lift(Block(), (torch.tensor(1),)), InputError, "no tensor with a batch axis"),
     (lambda: lift(Block(), (IDS + 10,)), LiftError, "fails on the example it is lifted with: index out of range"),
-    (lambda: lift(Branching(), (torch.randn(2, 3),)), LiftError, "torch.export rejects the network: "),
+    (
+        lambda: lift(Branching(), (torch.randn(2, 3),)),
+        LiftError,
+        r"rejects the network: what it computes depends on its data .* \(test_export.py:\d+, forward\)",
+    ),
+    (lambda: lift(Drawing(), (torch.randn(2, 3),)), LiftError, r"draws random numbers \(aten.randn_like.default at"),
+    (lambda: lift(unknown_mean(), (torch.randn(2, 4),)), InputError, "Buffer 1.running_mean holds values that are NaN"),
+    (
+        lambda: lift(nn.Sequential(nn.Linear(4, 3)), (torch.randn(2, 5),)),
+        LiftError,
+        "fails on the example it is lifted with: mat1 and mat2 shapes cannot be multiplied",
+    ),
     (
         lambda: lift(Conditional(), (torch.randn(2, 3),)),
         LiftError,
@@ -161,3 +183,16 @@ def test_arguments_by_name_get_the_ids_of_the_program() -> None:
 def test_export_is_of_the_network_in_evaluation_mode() -> None:
     targets = {str(n.target) for n in export(Dropping(), (torch.randn(2, 3, 4),)).program.graph.nodes}
     assert "aten.linear.default" in targets
+
+
+def test_refusals_print_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(LiftError):
+        lift(Branching(), (torch.randn(2, 3),))
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == ""
+
+
+def test_a_network_without_weights_is_lifted() -> None:
+    lifted = lift(nn.Sequential(nn.Flatten(), nn.Softmax(1)), (torch.randn(2, 3, 1, 2),))
+    assert lifted.certificate.worst("float32") < 1e-6

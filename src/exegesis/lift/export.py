@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import sympy
@@ -116,6 +118,9 @@ def check_weights(network: nn.Module) -> None:
             )
         if not bool(torch.isfinite(weight).all()):
             raise InputError(f"Weight {name} holds values that are NaN or infinite.")
+    for name, held in network.named_buffers():
+        if bool(held.isnan().any()):  # masks hold infinities for a reason
+            raise InputError(f"Buffer {name} holds values that are NaN.")
 
 
 def export(network: nn.Module, example: Example) -> Exported:
@@ -214,9 +219,20 @@ def _as_exported(program: ExportedProgram, arguments: Sequence[Argument]) -> tup
     )
 
 
+_DATA = re.compile(r"data-dependent expression|data-dependent")
+_CALL = re.compile(r'File "([^"]*)", line (\d+), in (\w+)')
+
+
 def _reason(error: Exception) -> str:
+    """An error in one sentence; where torch cannot follow a decision that depends on data, where that is made."""
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].strip()
+    first = text.splitlines()[0].strip()
+    calls = _CALL.findall(text.partition("The following call raised this error:")[2])
+    if _DATA.search(first) is None or not calls:
+        return first
+    file, line, function = calls[-1]
+    where = f"{Path(file).name}:{line}, {function}"
+    return f"what it computes depends on its data in a way that cannot be traced ({where})."
 
 
 @contextmanager

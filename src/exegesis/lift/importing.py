@@ -17,6 +17,7 @@ from exegesis.lift.export import Exported, as_size
 _COPIES = ("alias", "clone", "contiguous", "detach", "detach_", "lift_fresh_copy", "lift_fresh")
 _CASTS = ("to", "_to_copy", "type_as")
 _SHAPES = ("view", "reshape", "_unsafe_view", "expand", "expand_as", "view_as", "flatten")
+_DRAWS = ("rand", "normal", "bernoulli", "multinomial", "poisson", "exponential", "native_dropout")
 _CHECKS = (
     "_assert_tensor_metadata",
     "_assert_scalar",
@@ -50,6 +51,9 @@ def put_on_bench(exported: Exported) -> Bench:
                 f"The export holds another graph ({node.name}): control flow that depends on data cannot be lifted."
             )
     bench.prune()
+    for cell in bench.cells():
+        if cell.name.startswith(_DRAWS):
+            raise LiftError(f"The network draws random numbers ({cell.op} at {cell.id}): no program can say the same.")
     return bench
 
 

@@ -7,11 +7,12 @@ module boundary of its own (one head of a fused attention) is as reachable as th
 from __future__ import annotations
 
 import inspect
+import io
 import logging
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -354,7 +355,8 @@ def quiet() -> Iterator[None]:
             logger.setLevel(logging.CRITICAL)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield
+            with redirect_stderr(io.StringIO()):  # where torch prints graphs that it could not finish
+                yield
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)

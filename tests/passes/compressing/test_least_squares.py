@@ -93,3 +93,16 @@ def test_a_wider_dead_zone_makes_more_zeros() -> None:
     _, _, weight, moments = made(k=40, m=20)
     counts = [int((quantised(moments, weight, 1.0, dead) == 0).sum()) for dead in (0.5, 0.7, 0.9)]
     assert counts[0] < counts[1] < counts[2]
+
+
+def test_what_never_varies_can_be_solved_for() -> None:
+    """A value that is the same for all inputs, far from zero, has a covariance of rounding errors, not all positive."""
+    rng = np.random.default_rng(0)
+    x = np.full((300, 6), 3.7e3) + rng.normal(scale=1e-9, size=(300, 6))
+    z = rng.normal(size=(300, 2))
+    mean_x, mean_z = x.mean(0), z.mean(0)
+    xx = x.T @ x / 300 - np.outer(mean_x, mean_x)
+    assert np.linalg.eigvalsh(xx).min() < 0
+    moments = Moments(mean_x, mean_z, xx, x.T @ z / 300 - np.outer(mean_x, mean_z), z.var(0), 300)
+    weight = rng.normal(size=(6, 2))
+    assert np.isfinite(moments.fitted(weight)).all()

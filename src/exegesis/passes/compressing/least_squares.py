@@ -41,7 +41,8 @@ class Moments:
     @property
     def damped(self) -> Float[np.ndarray, "k k"]:
         """`xx` with the damping on its diagonal."""
-        ridge = DAMPING * max(float(np.diag(self.xx).mean()), 1e-12)
+        rounding = 1e-9 * float((self.mean_x**2).mean())  # what never varies has a covariance of rounding errors
+        ridge = DAMPING * max(float(np.diag(self.xx).mean()), rounding, 1e-12)
         found: Float[np.ndarray, "k k"] = self.xx + ridge * np.eye(len(self.xx))
         return found
 
