@@ -42,7 +42,7 @@ class Quantiser:
     def of(cls, graph: Graph, network: Graph, fit: Bench) -> Quantiser:
         """Weighs the layers against each other: a step costs more where outputs suffer more for every bit saved."""
         maps = maps_of(graph)
-        columns = {m.weight: c for m in maps if (c := columns_of(graph, network, m)) is not None}
+        columns = {m.weight: c for m in maps if (c := _columns(graph, network, m)) is not None}
         made = cls(graph, network, fit, maps, columns, dict.fromkeys((m.weight for m in maps), 1.0), {})
         made.share = made._weighed()
         return made
@@ -91,9 +91,8 @@ class Quantiser:
         return self._first[where.weight]
 
 
-def columns_of(graph: Graph, network: Graph, where: Map) -> Int[np.ndarray, " m"] | None:
-    """Which of the network's units a map still has (None: all): as the graph's meta says, or the sites of what it
-    gives."""
+def _columns(graph: Graph, network: Graph, where: Map) -> Int[np.ndarray, " m"] | None:
+    """Which of the network's units a map still has: read off the sites of what it gives."""
     node = graph[where.nodes[0]]
     if node.id not in network.by_id:  # the first of two factors
         return None
@@ -101,8 +100,7 @@ def columns_of(graph: Graph, network: Graph, where: Map) -> Int[np.ndarray, " m"
     before, now = (g.tensors[where.weight].shape[at] for g in (network, graph))
     if before == now:
         return None
-    said = graph.meta.get("kept_units", {}).get(where.weight)
-    chosen = [number for site in node.sites[:1] for _, number in site.index] if said is None else said
+    chosen = [number for site in node.sites[:1] for _, number in site.index]
     assert len(chosen) == now
     return np.array(chosen)
 
