@@ -22,7 +22,7 @@ Bits = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Seconds = Annotated[Mapping[str, Annotated[float, Field(ge=0.0, allow_inf_nan=False)]], *_ReadOnly]
 Count = Annotated[int, Field(ge=0)]
 
-TIMINGS = ("seconds", "peak_memory_mb", "stage_seconds", "seconds_to_decide")
+TIMINGS = ("seconds", "peak_memory_mb", "stage_seconds", "seconds_to_decide", "domain_chunk")
 """The figures that differ between two runs of one seed."""
 
 
@@ -97,6 +97,7 @@ class Figures(Record):
         stage_seconds: wall time of each stage of the judgement, in seconds.
         seconds_to_decide: how much more time would decide the claims that are open, if all goes as before; None where
             none is, or no time would.
+        domain_chunk: how many inputs were run at once where all were tried: what was fastest on this machine.
         seed: the seed of the run.
         versions: of Python and of each package that can change a result.
     """
@@ -129,6 +130,7 @@ class Figures(Record):
     peak_memory_mb: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
     stage_seconds: Seconds = Field(default_factory=dict, validate_default=True)
     seconds_to_decide: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
+    domain_chunk: Count | None = None
     seed: int
     versions: Versions
 

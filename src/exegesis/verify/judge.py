@@ -228,6 +228,7 @@ class Judge:
         coverage = cover_domain(self.program, self.reference, deadline, self.progress)
         claim = domain_claim(coverage, self.reference.seed)
         self.found["domain"] = (claim,)
+        self.figures["domain_chunk"] = coverage.chunk
         return f"{claim.status.value}, {coverage.checked} of {coverage.size}, {coverage.per_second:.0f} per second"
 
     def _opened(self) -> bool:
