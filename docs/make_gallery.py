@@ -22,13 +22,10 @@ from exegesis.explain.checks import completeness
 from exegesis.explain.checks.deletion_insertion import deletion_insertion
 from exegesis.explain.checks.randomised_weights import layers_from_output, randomised
 from exegesis.explain.checks.trial import Trial, edges, map_of, rank_similarity
-from exegesis.explain.examples import EkFac
-from exegesis.explain.examples.ek_fac import DAMPINGS
 from exegesis.explain.figure import PALETTE, Picture, blank, show_image, show_map
 from exegesis.explain.saliency import METHODS, IntegratedGradients, Method, Setting, UndefinedMethodError, method
 from exegesis.ir.files import write_bytes
 from exegesis.pipeline.explaining import lifter, saliency, scoreboard
-from exegesis.pipeline.influence import influence
 from exegesis.runtime import load
 
 OUT = Path(__file__).parent / "images" / "gallery"
@@ -196,13 +193,6 @@ def of_table(name: str) -> Picture:
             return contrast.counterfactuals(network, behavior, [0, 3, 8]).figure()
 
 
-def influences() -> Picture:
-    """What made the convolutional network say so, tested on networks trained again without half of the rows."""
-    behavior = Behavior.load("zoo:digits")
-    rows = rows_of(behavior)[:4]
-    return influence("zoo:digits", behavior, rows, [EkFac(damping) for damping in DAMPINGS], subsets=10).figure()
-
-
 def stand_for() -> Picture:
     """Ten inputs that stand for the others in the hidden layer of the convolutional network, and ten left out."""
     return examples.prototypes_of(load(CONVNET), Behavior.load(CONVNET), "hidden").figure()
@@ -241,7 +231,6 @@ FIGURES: dict[str, Callable[[], Picture]] = {
     "tokens": lambda: of_method("token-importance", "zoo:majority"),
     "copy": lambda: of_method("lrp-epsilon", "zoo:copy", target=Target(position=-3)),
     "preferred": preferred,
-    "influence": influences,
     "prototypes": stand_for,
     "patches": patches,
     "unit": unit,
