@@ -108,3 +108,32 @@ def test_what_does_not_fit_is_one_sentence(network: Path, behavior: Behavior) ->
     beyond = Behavior.from_sequences("other", ["a", "b", "bos", "c"], {"train": rows, "test": rows}, Argmax())
     with pytest.raises(InputError, match="token id 3"):
         decompile(f"{network}:build", beyond)
+
+
+def test_a_program_that_keeps_tensors_runs_as_it_is_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads its tensors when it first needs them, which may be long after it was made."""
+    import gc
+    import tempfile
+
+    import torch
+    from torch import nn
+
+    from exegesis.runtime import Network
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 3)).eval()
+    x = torch.randn(300, 6)
+    behavior = Behavior.from_arrays(
+        "small", {"train": (x.numpy(), None), "test": (x.numpy(), None)}, Argmax(), output_names=["a", "b", "c"]
+    )
+    program = decompile(Network(module, "small"), behavior)
+    assert "TENSORS" in program.source
+    said = [program.run(row) for row in x[:40].numpy()]
+    assert sum(int(a) == int(b) for a, b in zip(said, module(x[:40]).argmax(-1).tolist(), strict=True)) >= 38
+    assert list(tmp_path.glob("exegesis-*"))
+    del program
+    gc.collect()
+    assert not list(tmp_path.glob("exegesis-*"))

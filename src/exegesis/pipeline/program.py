@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import tempfile
+import weakref
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,11 +50,14 @@ class Program:
 
     @cached_property
     def _module(self) -> ModuleType:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "program.py"
-            save_graph(self.graph, path.parent)
-            path.write_text(self.source)
-            return import_program(path)
+        folder = tempfile.mkdtemp(
+            prefix="exegesis-"
+        )  # stays as long as the program, which reads its tensors when asked
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        path = Path(folder) / "program.py"
+        save_graph(self.graph, path.parent)
+        path.write_text(self.source)
+        return import_program(path)
 
     def verify(
         self,
