@@ -149,9 +149,10 @@ class Ablations:
             if everything or kept:
                 if self.setup.unused:
                     _without_unused(self.setup, pool, each, self.sufficient, rng)
-                _among_equals(self.setup, pool, each, self.sufficient[EQUAL], rng)
-                if self.rests:
+                if self.rests:  # all that no variable says, whether or not other inputs have equal values
                     _without_rest(self.setup, self.rests, pool, each, self.sufficient[REST], rng)
+                else:
+                    _among_equals(self.setup, pool, each, self.sufficient[EQUAL], rng)
             if everything or broken:
                 _without_used(self.setup, pool, each, self.necessary, rng)
             self.seconds += time.perf_counter() - began
