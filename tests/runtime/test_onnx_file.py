@@ -18,6 +18,11 @@ helper, reference = onnx.helper, pytest.importorskip("onnx.reference")
 RNG = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def _numbers_do_not_depend_on_the_order_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.RNG", np.random.default_rng(0))
+
+
 def model(
     nodes: list[Any], shape: tuple[int | str, ...], out: tuple[int | str, ...], opset: int = 18, **held: np.ndarray
 ) -> Any:
