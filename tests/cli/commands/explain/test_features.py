@@ -72,3 +72,9 @@ def test_modules_of_a_file_and_a_part_of_a_lifted_network(exegesis: Command, tmp
     assert shown.out.startswith("module 0: ")
     wrong = exegesis("explain", "features", "zoo:digits", "--modules", tmp_path / "modules.json")
     assert "Which module of that file?" in wrong.err
+
+
+def test_a_picture_of_another_kind_is_refused_before_anything_is_computed(exegesis: Command) -> None:
+    ended = exegesis("explain", "features", "nowhere.py:build", "--plot", "units.xyz")
+    assert ended.code == 2
+    assert "A picture is written as .svg or .png, not as .xyz." in ended.err

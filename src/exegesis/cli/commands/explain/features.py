@@ -19,7 +19,7 @@ from exegesis.cli.commands.explain.options import (
     string_targets,
 )
 from exegesis.cli.guard import DOES_NOT_HOLD, HOLDS, guarded
-from exegesis.cli.options import BEHAVIOR, JSON, PLOT, QUIET, SEED, behavior_of
+from exegesis.cli.options import BEHAVIOR, JSON, PLOT, QUIET, SEED, behavior_of, check_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,6 +85,7 @@ def features(
     from exegesis.ir import InputError
     from exegesis.runtime import load
 
+    check_picture(plot)
     signal = behavior_of(network, behavior)
     if plot is not None and signal.is_sequence:
         raise InputError("Strings of tokens are printed; there is no picture of them.")
