@@ -225,6 +225,24 @@ class Bench:
             self.output = new
         self._order = None
 
+    def compute_instead(
+        self, cell: Cell, name: str, target: Callable[..., Any], args: tuple[Any, ...], by: str
+    ) -> None:
+        """Puts what a tensor-level operation computes from other cells in the place of a cell of the same value."""
+        made = Cell(
+            self.fresh(name),
+            str(target),
+            args,
+            target=target,
+            shape=cell.shape,
+            dtype=cell.dtype,
+            reference=cell.reference,
+            by=by,
+            out_of=(cell.id,),
+            rank=cell.rank,
+        )
+        self.replace(cell.id, self.add(made))
+
     def prune(self) -> None:
         """Drops what the output does not need; inputs stay."""
         alive = self.upstream([self.output]) | {c.id for c in self.inputs}

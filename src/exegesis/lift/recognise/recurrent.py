@@ -236,19 +236,8 @@ def _hand_out(
             elif which == 0 and _is_over(user, axis):
                 bench.replace(user.id, _summed(bench, user, entries))
         if bench.users(part.id) or bench.output == part.id:
-            stacked = Cell(
-                bench.fresh("states"),
-                "aten.stack.default",
-                ([Ref(e) for e in entries], axis),
-                target=torch.ops.aten.stack.default,
-                shape=part.shape,
-                dtype=part.dtype,
-                reference=part.reference,
-                by=MAKER,
-                out_of=(part.id,),
-                rank=part.rank,
-            )
-            bench.replace(part.id, bench.add(stacked))
+            every = [Ref(e) for e in entries]
+            bench.compute_instead(part, "states", torch.ops.aten.stack.default, (every, axis), MAKER)
 
 
 def _is_over(user: Cell, axis: int) -> bool:

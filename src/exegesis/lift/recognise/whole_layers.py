@@ -131,19 +131,7 @@ def _hand_out_states(bench: Bench, reader: Cell, states: str, batch_first: bool)
         elif user.op == "aten.select.int" and user.args[1] == 0 and isinstance(user.args[2], int):
             bench.replace(user.id, _picked(bench, user, states, user.args[2]))
     if bench.users(reader.id) or bench.output == reader.id:
-        turned = Cell(
-            bench.fresh("turned"),
-            "aten.transpose.int",
-            (Ref(states), 0, 1),
-            target=torch.ops.aten.transpose.int,
-            shape=reader.shape,
-            dtype=reader.dtype,
-            reference=reader.reference,
-            by=MAKER,
-            out_of=(reader.id,),
-            rank=reader.rank,
-        )
-        bench.replace(reader.id, bench.add(turned))
+        bench.compute_instead(reader, "turned", torch.ops.aten.transpose.int, (Ref(states), 0, 1), MAKER)
 
 
 def _hand_out_last(bench: Bench, reader: Cell, every: Sequence[tuple[str, bool]]) -> None:
@@ -159,19 +147,7 @@ def _hand_out_last(bench: Bench, reader: Cell, every: Sequence[tuple[str, bool]]
             bench.replace(user.id, _picked(bench, user, states, 0 if back else -1))
     if bench.users(reader.id) or bench.output == reader.id:
         lasts = [_picked(bench, reader, s, 0 if back else -1, referred=False) for s, back in every]
-        stacked = Cell(
-            bench.fresh("lasts"),
-            "aten.stack.default",
-            ([Ref(i) for i in lasts], 0),
-            target=torch.ops.aten.stack.default,
-            shape=reader.shape,
-            dtype=reader.dtype,
-            reference=reader.reference,
-            by=MAKER,
-            out_of=(reader.id,),
-            rank=reader.rank,
-        )
-        bench.replace(reader.id, bench.add(stacked))
+        bench.compute_instead(reader, "lasts", torch.ops.aten.stack.default, ([Ref(i) for i in lasts], 0), MAKER)
 
 
 def _picked(bench: Bench, like: Cell, states: str, at: int, *, referred: bool = True) -> str:
