@@ -13,11 +13,12 @@ from exegesis.behavior import ArraySplit, Behavior, SequenceSplit, Split
 from exegesis.ir import Graph, InputError, price
 from exegesis.ir.progress import Progress, Silent
 from exegesis.measure import Bench, Layers, Units
-from exegesis.measure.dimensions import dimensions
-from exegesis.measure.families import families
-from exegesis.measure.parameters import parameter_dimension
-from exegesis.measure.redundancy import importance, redundancy
+from exegesis.measure.dimensions import Dimension, dimensions
+from exegesis.measure.families import Family, families
+from exegesis.measure.parameters import ParameterDimension, parameter_dimension
+from exegesis.measure.redundancy import Redundancy, importance, redundancy
 from exegesis.passes.compressing.maps import maps_of
+from exegesis.passes.manager import Setting
 from exegesis.pipeline.compressing_arrays import ArrayCurve, Made, undominated
 from exegesis.pipeline.compressing_sequences import SequenceCurve
 from exegesis.pipeline.compression import Compression, Point
@@ -84,33 +85,14 @@ def compress(
         curve = ArrayCurve(graph, setting, test, watch, notes)
         best = undominated(curve.made(floors))
         again = undominated(curve.trained_again(floors, seed)) if retrain else []
-    some = _some(setting.held.split, seed)
-    watch.pass_started("dimensions")
-    bench = Bench(graph, signal.readout, some, max_tokens=_batch(some))
-    layers = dimensions(graph, bench, seed=seed)
-    watch.pass_done("dimensions", ", ".join(f"{d.node} {d.interchange} of {d.units}" for d in layers))
-    watch.pass_started("parameters")
-    other = _some(setting.fit.split, seed)
-    fit = Bench(graph, signal.readout, other, max_tokens=_batch(other))
-    weights = parameter_dimension(graph, fit, bench, seed=seed)
-    watch.pass_done("parameters", f"{weights.found if weights.needed is None else weights.needed} directions")
-    watch.pass_started("lesions")
-    units = Units.of(graph, signal.readout, some)
-    alone = importance(units)
-    lost = redundancy(units, alone, drop=drop, seed=seed)
-    kinds = families(units, alone, drop=drop, seed=seed)
-    watch.pass_done("lesions", f"{lost.tolerated[0]:.0f} of {lost.units} random units can go")
+    needs = _needs(graph, setting, drop, watch)
     return Compression(
         start.network.name,
         signal.name,
         start.network.parameters_count,
         price(graph).opaque_bits,
         tuple(p for p, _ in best),
-        layers,
-        lost,
-        kinds,
-        weights,
-        bench.n,
+        *needs,
         tuple(notes),
         seed,
         time.perf_counter() - began,
@@ -118,6 +100,30 @@ def compress(
         tuple(p for p, _ in again),
         tuple(g for _, g in again),
     )
+
+
+def _needs(
+    graph: Graph, setting: Setting, drop: float, watch: Progress
+) -> tuple[tuple[Dimension, ...], Redundancy, tuple[Family, ...], ParameterDimension, int]:
+    """What the behaviour needs of the network, and on how many answers that was measured.
+
+    Directions of layers, units beside random ones, parts by kind, directions of the parameters.
+    """
+    some, other = _some(setting.held.split, setting.seed), _some(setting.fit.split, setting.seed)
+    bench, fit = (Bench(graph, setting.readout, s, max_tokens=_batch(s)) for s in (some, other))
+    watch.pass_started("dimensions")
+    layers = dimensions(graph, bench, seed=setting.seed)
+    watch.pass_done("dimensions", ", ".join(f"{d.node} {d.interchange} of {d.units}" for d in layers))
+    watch.pass_started("parameters")
+    weights = parameter_dimension(graph, fit, bench, seed=setting.seed)
+    watch.pass_done("parameters", f"{weights.found if weights.needed is None else weights.needed} directions")
+    watch.pass_started("lesions")
+    units = Units.of(graph, setting.readout, some)
+    alone = importance(units)
+    lost = redundancy(units, alone, drop=drop, seed=setting.seed)
+    kinds = families(units, alone, drop=drop, seed=setting.seed)
+    watch.pass_done("lesions", f"{lost.tolerated[0]:.0f} of {lost.units} random units can go")
+    return layers, lost, kinds, weights, bench.n
 
 
 def _test_bench(graph: Graph, behavior: Behavior) -> Bench | None:
